@@ -1,0 +1,98 @@
+"""Alembic, driven from code: every subgraph has its own history and its own version table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command, context
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from db import engine
+
+
+def _config(migrations: Path, url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+async def upgrade(url: str, migrations: Path) -> None:
+    """Bring the database to the newest revision found in ``migrations``. Does nothing when it is there already."""
+    await _with_connection(url, lambda connection: _command(connection, command.upgrade, migrations, url, "head"))
+
+
+async def downgrade(url: str, migrations: Path, revision: str) -> None:
+    """Take the database back to ``revision`` (``base``: to nothing)."""
+    await _with_connection(url, lambda connection: _command(connection, command.downgrade, migrations, url, revision))
+
+
+async def revise(url: str, migrations: Path, message: str) -> None:
+    """Write a new revision for what the models have and the (migrated) database has not."""
+
+    def run(connection: Connection) -> None:
+        config = _config(migrations, url)
+        config.attributes["connection"] = connection
+        command.revision(config, message=message, autogenerate=True)
+
+    await _with_connection(url, run)
+
+
+def run_environment(metadata: MetaData) -> None:
+    """The whole of a subgraph's ``migrations/env.py``."""
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_type=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def create_database(url: str) -> None:
+    """Create the database named in ``url`` unless it exists. SQLite makes its file by itself."""
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return
+    name = parsed.database
+    server = parsed.set(database="postgres" if backend == "postgresql" else "")
+    admin = create_async_engine(server, isolation_level="AUTOCOMMIT")
+    quoted = admin.dialect.identifier_preparer.quote_identifier(name or "")
+    options = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if backend in ("mysql", "mariadb") else ""
+    try:
+        async with admin.connect() as connection:
+            await connection.execute(text(f"CREATE DATABASE {quoted}{options}"))
+    except DBAPIError as error:
+        if not _exists_already(error):
+            raise
+    finally:
+        await admin.dispose()
+
+
+def _exists_already(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    number = error.orig.args[0] if error.orig and error.orig.args else None
+    return state in ("42P04", "23505") or number == 1007
+
+
+def _command(connection: Connection, verb: object, migrations: Path, url: str, revision: str) -> None:
+    config = _config(migrations, url)
+    config.attributes["connection"] = connection
+    assert callable(verb)
+    verb(config, revision)
+
+
+async def _with_connection(url: str, work: object) -> None:
+    assert callable(work)
+    migrator = create_async_engine(url) if make_url(url).get_backend_name() != "sqlite" else engine.writer(url)
+    try:
+        async with migrator.begin() as connection:
+            await connection.run_sync(work)
+    finally:
+        await migrator.dispose()

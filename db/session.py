@@ -1,0 +1,74 @@
+"""Transactions: opened and committed here, at the edge, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Self, TypeVar
+
+import stamina
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import engine
+
+T = TypeVar("T")
+
+# PostgreSQL's SQLSTATEs and MySQL's numbers for: serialization failure, deadlock, lock not available in time.
+_RETRYABLE_STATES = {"40001", "40P01", "55P03"}
+_RETRYABLE_NUMBERS = {1205, 1213, 1020}
+
+
+class Database:
+    """A primary for writes and for whatever a decision rests on; perhaps a replica for older reads."""
+
+    def __init__(self, primary_url: str, replica_url: str | None = None, *, pool_size: int = 10) -> None:
+        self._writer = engine.writer(primary_url, pool_size=pool_size)
+        self.dialect = self._writer.dialect.name
+        shared = self.dialect != "sqlite"
+        self._reader = self._writer if shared else engine.reader(primary_url)
+        self._replica = engine.reader(replica_url, pool_size=pool_size) if replica_url else self._reader
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction on the primary: committed when the block ends, rolled back when it raises."""
+        async with self._writer.begin() as connection:
+            yield connection
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """``work`` in a transaction, tried again (4 times in all) when the database asks: deadlock, lock timeout.
+
+        ``work`` may run more than once, so it does nothing outside its transaction.
+        """
+        retries = stamina.retry_context(on=is_retryable, attempts=4, wait_initial=0.01, wait_max=0.2, timeout=None)
+        async for attempt in retries:
+            with attempt:
+                async with self.transaction() as connection:
+                    return await work(connection)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def read(self, *, stale_ok: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection to read with. ``stale_ok`` allows the replica: public lists, never a decision."""
+        async with (self._replica if stale_ok else self._reader).connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        for each in {self._writer, self._reader, self._replica}:
+            await each.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def is_retryable(error: Exception) -> bool:
+    """Whether the database refused a transaction only because of others that ran beside it."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return False
+    if getattr(error.orig, "sqlstate", None) in _RETRYABLE_STATES:
+        return True
+    first = error.orig.args[0] if error.orig.args else None
+    return first in _RETRYABLE_NUMBERS or "database is locked" in str(error.orig)

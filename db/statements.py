@@ -1,0 +1,83 @@
+"""The few statements that the three databases spell differently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, and_, func, literal_column, or_, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Row = Mapping[str, Any]
+
+
+async def insert_ignore(tx: AsyncConnection, table: Table, rows: Sequence[Row]) -> int:
+    """Insert the rows whose keys are not there yet; the number inserted. A row that another transaction is inserting
+    is waited for."""
+    if not rows:
+        return 0
+    dialect = tx.dialect.name
+    if dialect == "postgresql":
+        statement: Any = postgresql.insert(table).values(list(rows)).on_conflict_do_nothing()
+    elif dialect == "sqlite":
+        statement = sqlite.insert(table).values(list(rows)).on_conflict_do_nothing()
+    else:
+        first = next(iter(table.primary_key.columns))
+        statement = mysql.insert(table).values(list(rows)).on_duplicate_key_update({first.name: first})
+    result = await tx.execute(statement)
+    return max(result.rowcount, 0)
+
+
+async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[Row], *, newer_by: str | None = None) -> None:
+    """Insert the rows or, by primary key, replace what is there.
+
+    With ``newer_by`` a row is replaced only by one whose value in that column is greater, so that events that arrive
+    late or twice never set a copy back. A key must not stand twice in ``rows``.
+    """
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key.columns]
+    names = [name for name in rows[0] if name not in keys]
+    dialect = tx.dialect.name
+    if dialect in ("postgresql", "sqlite"):
+        build: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        statement = build(table).values(list(rows))
+        guard = statement.excluded[newer_by] > table.c[newer_by] if newer_by else None
+        changes = {name: statement.excluded[name] for name in names}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=guard)
+    else:
+        statement = mysql.insert(table).values(list(rows))
+        # MySQL assigns from left to right: the column compared must change last.
+        ordered = [name for name in names if name != newer_by] + ([newer_by] if newer_by else [])
+        changes = {name: _mysql_newer(statement, table, name, newer_by) for name in ordered}
+        statement = statement.on_duplicate_key_update(list(changes.items()))
+    await tx.execute(statement)
+
+
+def _mysql_newer(statement: mysql.Insert, table: Table, name: str, newer_by: str | None) -> ColumnElement[Any]:
+    new: ColumnElement[Any] = statement.inserted[name]
+    if newer_by is None:
+        return new
+    return func.if_(statement.inserted[newer_by] > table.c[newer_by], new, table.c[name])
+
+
+def skip_locked(statement: Select[Any]) -> Select[Any]:
+    """Lock the selected rows, passing over those that others hold. SQLite, with its one writer, needs no lock."""
+    return statement.with_for_update(skip_locked=True)
+
+
+def after(
+    columns: Sequence[ColumnElement[Any]], values: Sequence[Any], *, descending: bool = False
+) -> ColumnElement[bool]:
+    """Rows that come after ``values`` in the order of ``columns`` (keyset pagination), all in one direction."""
+    steps = []
+    for index, (column, value) in enumerate(zip(columns, values, strict=True)):
+        earlier = [c == v for c, v in zip(columns[:index], values[:index], strict=True)]
+        steps.append(and_(*earlier, column < value if descending else column > value))
+    return or_(*steps)
+
+
+async def answers(connection: AsyncConnection) -> bool:
+    """Whether the database answers (readiness)."""
+    return (await connection.execute(select(literal_column("1")))).scalar_one() == 1

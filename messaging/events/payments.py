@@ -1,0 +1,77 @@
+"""What the payments subgraph tells. ``payable_type`` is ``Order`` or ``Pledge``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from messaging.events.base import EventData
+
+
+class PaymentMethodChanged(EventData, frozen=True, kw_only=True):
+    """A registered method, without anything that could pay: its owner, what to show, whether it can be used."""
+
+    type = "dure.payments.payment_method_changed.v1"
+    subject = "payment_method_id"
+
+    payment_method_id: str
+    version: int
+    user_id: str
+    kind: str
+    summary: str
+    status: str
+    is_default: bool = False
+
+
+class PaymentCaptured(EventData, frozen=True, kw_only=True):
+    """The money is taken, once."""
+
+    type = "dure.payments.payment_captured.v1"
+    subject = "payable_id"
+
+    payment_id: str
+    payable_type: str
+    payable_id: str
+    payer_id: str
+    amount: int
+    currency: str
+    approved_at: datetime
+
+
+class PaymentFailed(EventData, frozen=True, kw_only=True):
+    """Nothing was taken and nothing will be."""
+
+    type = "dure.payments.payment_failed.v1"
+    subject = "payable_id"
+
+    payment_id: str
+    payable_type: str
+    payable_id: str
+    payer_id: str
+    code: str
+    message: str
+
+
+class PaymentAwaitingDeposit(EventData, frozen=True, kw_only=True):
+    """The payer must act: pay in the provider's window, or deposit into the account issued."""
+
+    type = "dure.payments.payment_awaiting_deposit.v1"
+    subject = "payable_id"
+
+    payment_id: str
+    payable_type: str
+    payable_id: str
+    payer_id: str
+    due_at: datetime | None = None
+
+
+class PaymentCanceled(EventData, frozen=True, kw_only=True):
+    """Whatever was captured has been given back (``refunded`` minor units, 0 when nothing was captured)."""
+
+    type = "dure.payments.payment_canceled.v1"
+    subject = "payable_id"
+
+    payable_type: str
+    payable_id: str
+    payer_id: str | None
+    refunded: int
+    currency: str
