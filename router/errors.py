@@ -154,3 +154,14 @@ def _report(code: str, message: str, subgraphs: tuple[str, ...], places: tuple[P
 
 class SourceError(RouterError):
     """A subgraph's SDL, or the file that lists the subgraphs, could not be obtained or understood."""
+
+
+# --- supergraph and planning --------------------------------------------------------------------------------------
+
+
+class SupergraphError(RouterError):
+    """A supergraph SDL that cannot be served."""
+
+
+class PlanningError(RouterError):
+    """An operation for which no plan was found, or none in time."""
