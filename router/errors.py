@@ -165,3 +165,52 @@ class SupergraphError(RouterError):
 
 class PlanningError(RouterError):
     """An operation for which no plan was found, or none in time."""
+
+
+# --- requests and execution ---------------------------------------------------------------------------------------
+
+
+class RequestErrorCode(StrEnum):
+    """``extensions.code`` of errors that the router itself puts into an answer."""
+
+    BAD_REQUEST = "BAD_REQUEST"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    OPERATION_RESOLUTION_FAILURE = "OPERATION_RESOLUTION_FAILURE"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    CSRF_PREVENTED = "CSRF_PREVENTED"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    QUERY_PLANNING_FAILED = "QUERY_PLANNING_FAILED"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+    SUBGRAPH_UNREACHABLE = "SUBGRAPH_UNREACHABLE"
+    SUBGRAPH_TIMEOUT = "SUBGRAPH_TIMEOUT"
+    SUBGRAPH_HTTP_ERROR = "SUBGRAPH_HTTP_ERROR"
+    SUBGRAPH_MALFORMED_RESPONSE = "SUBGRAPH_MALFORMED_RESPONSE"
+    SUBGRAPH_ERROR = "SUBGRAPH_ERROR"
+    INVALID_SUBGRAPH_VALUE = "INVALID_SUBGRAPH_VALUE"
+
+
+class OperationError(RouterError):
+    """The document has no such operation, or does not fit the schema."""
+
+
+class RequestError(RouterError):
+    """A request that is refused whole. ``status`` is the HTTP status where the media type lets errors have one."""
+
+    def __init__(self, code: RequestErrorCode, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class SubgraphError(RouterError):
+    """A subgraph gave no usable answer. The message is fit for clients: no host, no exception text."""
+
+    def __init__(self, code: RequestErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
