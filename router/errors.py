@@ -197,6 +197,14 @@ class OperationError(RouterError):
     """The document has no such operation, or does not fit the schema."""
 
 
+class VariablesError(RouterError):
+    """The request's variables do not fit the operation; one message for each."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = messages
+
+
 class RequestError(RouterError):
     """A request that is refused whole. ``status`` is the HTTP status where the media type lets errors have one."""
 
