@@ -1,0 +1,1 @@
+"""What every subgraph uses: functions and values, no frameworks. Knows no subgraph."""

@@ -1,0 +1,126 @@
+"""A subgraph's HTTP door: raw ASGI for ``/graphql``, FastAPI for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from db.session import Database
+from db.statements import answers
+from subgraphs.kit.execute import GraphQLEndpoint
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""The router batches up to 1,000 representations into a request."""
+
+
+def http_app(name: str, endpoint: GraphQLEndpoint[Any], database: Database) -> FastAPI:
+    """``/graphql`` for the router, ``/health/live`` and ``/health/ready`` for whoever starts and stops processes."""
+    app = FastAPI(title=f"dure {name}", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/health/live")
+    async def live() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/health/ready")
+    async def ready(response: Response) -> dict[str, str]:
+        try:
+            async with database.read() as connection:
+                await answers(connection)
+        except Exception as error:  # whatever it is, the answer is "not now"
+            response.status_code = 503
+            return {"status": "not ready", "reason": type(error).__name__}
+        return {"status": "ready"}
+
+    app.mount("/graphql", graphql_asgi(endpoint))
+    return app
+
+
+def graphql_asgi(endpoint: GraphQLEndpoint[Any]) -> ASGIApp:
+    """GraphQL over POST; a subscription is answered as server-sent events (graphql-sse, distinct connections)."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await _send(send, 405, {"errors": [{"message": "POST only"}]})
+            return
+        body = await _body(receive)
+        request = _request(body)
+        if request is None:
+            await _send(send, 400, {"errors": [{"message": "expected a JSON object with a query"}]})
+            return
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        arguments = (request["query"], request.get("variables"), request.get("operationName"), headers)
+        if endpoint.is_subscription(request["query"], request.get("operationName")):
+            await _send_events(send, receive, endpoint, arguments)
+        else:
+            await _send(send, 200, await endpoint.execute(*arguments))
+
+    return app
+
+
+async def _body(receive: Receive) -> bytes | None:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            return None
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _request(body: bytes | None) -> dict[str, Any] | None:
+    try:
+        request = orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(request, dict) or not isinstance(request.get("query"), str):
+        return None
+    if not isinstance(request.get("variables"), dict | None):
+        return None
+    return request if isinstance(request.get("operationName"), str | None) else None
+
+
+async def _send(send: Send, status: int, answer: dict[str, Any]) -> None:
+    body = orjson.dumps(answer)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_events(send: Send, receive: Receive, endpoint: GraphQLEndpoint[Any], arguments: Any) -> None:
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def stream() -> None:
+        async for answer in endpoint.subscribe(*arguments):
+            event = b"event: next\ndata: " + orjson.dumps(answer) + b"\n\n"
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b"event: complete\ndata:\n\n"})
+
+    async def left() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    await _until_first(stream(), left())
+
+
+async def _until_first(*work: Awaitable[None]) -> None:
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,66 @@
+"""Group commit: commands that arrive while a batch is being committed become the next batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+class GroupCommit(Generic[C, R]):
+    """Hands concurrent commands to ``run`` in batches, so that many share one transaction.
+
+    ``run`` gives a result or an exception for each command, in order. If it raises for a batch, every command of the
+    batch is run alone: one that breaks the transaction does not take the others with it. Nobody waits for a batch to
+    fill: an idle batcher runs a single command at once.
+    """
+
+    def __init__(self, run: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]], *, limit: int = 64) -> None:
+        self._run = run
+        self._limit = limit
+        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, command: C) -> R:
+        """The command's result; raises the exception that ``run`` gave for it."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(self._limit, len(self._waiting)))]
+            try:
+                results = await self._run([command for command, _ in batch])
+            except Exception as error:
+                if len(batch) == 1:
+                    _settle(batch[0][1], error)
+                else:
+                    await self._one_by_one(batch)
+                continue
+            for (_, future), result in zip(batch, results, strict=True):
+                _settle(future, result)
+
+    async def _one_by_one(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:
+        for command, future in batch:
+            try:
+                (result,) = await self._run([command])
+            except Exception as error:
+                _settle(future, error)
+            else:
+                _settle(future, result)
+
+
+def _settle(future: asyncio.Future[R], result: R | Exception) -> None:
+    if future.done():  # the caller has gone; the command's effect stands
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -1,0 +1,126 @@
+"""Idempotency keys: the same key and input give the same answer, the same key with other input is a conflict.
+
+The key is claimed in the transaction of its effect, so a second request waits for the first at the unique key and
+then sees its answer; a refused command leaves no trace of its key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Column, MetaData, String, Table, Text, bindparam, delete, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.base import TABLE_OPTIONS
+from db.columns import UtcDateTime
+from db.statements import insert_ignore
+from subgraphs.kit.errors import Rejected
+
+MAX_KEY_LENGTH = 255
+KEEP = timedelta(days=15)
+
+
+def idempotency_table(metadata: MetaData) -> Table:
+    """The table to define once in a subgraph's models."""
+    return Table(
+        "idempotency_key",
+        metadata,
+        Column("scope", String(100), primary_key=True),
+        Column("key", String(MAX_KEY_LENGTH), primary_key=True),
+        Column("claim", String(26), nullable=False),
+        Column("request_hash", String(64), nullable=False),
+        Column("answer", Text, nullable=True),
+        Column("created_at", UtcDateTime, nullable=False, index=True),
+        **TABLE_OPTIONS,
+    )
+
+
+class InFlight(Exception):
+    """Two commands of one transaction carry the same key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command's key. ``scope`` is who asks for what (``<user id>:orderCreate``), ``body`` its JSON-able input.
+
+    ``claim`` is an id minted for this attempt: it tells whether this attempt or an earlier one holds the key.
+    """
+
+    scope: str
+    key: str
+    body: Any
+    claim: str
+
+    @property
+    def request_hash(self) -> str:
+        return hashlib.sha256(orjson.dumps(self.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def check_key(key: str) -> str:
+    """Raises Rejected INVALID for an empty or overlong key."""
+    if not 1 <= len(key) <= MAX_KEY_LENGTH:
+        raise Rejected("INVALID", f"An idempotency key has 1 to {MAX_KEY_LENGTH} characters.", ["idempotencyKey"])
+    return key
+
+
+async def claim(tx: AsyncConnection, table: Table, requests: Sequence[Request]) -> list[Any | Rejected | None]:
+    """For each request: None (it is the first, go on), the earlier answer, or Rejected IDEMPOTENCY_CONFLICT.
+
+    Raises InFlight when a key stands twice in ``requests``: roll back and run them one by one (GroupCommit does).
+    """
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "scope": request.scope,
+            "key": check_key(request.key),
+            "claim": request.claim,
+            "request_hash": request.request_hash,
+            "answer": None,
+            "created_at": now,
+        }
+        for request in sorted(requests, key=lambda each: (each.scope, each.key))
+    ]
+    if await insert_ignore(tx, table, rows) == len(rows):
+        return [None] * len(requests)
+    keys = [(request.scope, request.key) for request in requests]
+    query = select(table).where(tuple_(table.c.scope, table.c.key).in_(keys))
+    held = {(row.scope, row.key): row for row in await tx.execute(query)}
+    return [_verdict(request, held[request.scope, request.key]) for request in requests]
+
+
+def _verdict(request: Request, row: Any) -> Any | Rejected | None:
+    if row.claim == request.claim:
+        return None
+    if row.request_hash != request.request_hash:
+        return Rejected("IDEMPOTENCY_CONFLICT", "This key was used with other input.", ["idempotencyKey"])
+    if row.answer is None:
+        raise InFlight(request.key)
+    return orjson.loads(row.answer)
+
+
+async def answer(tx: AsyncConnection, table: Table, answers: Sequence[tuple[Request, Any]]) -> None:
+    """Keep what was answered, JSON-able, in the transaction that did it."""
+    if not answers:
+        return
+    statement = (
+        table.update()
+        .where(table.c.scope == bindparam("b_scope"), table.c.key == bindparam("b_key"))
+        .values(answer=bindparam("b_answer"))
+    )
+    await tx.execute(
+        statement,
+        [
+            {"b_scope": request.scope, "b_key": request.key, "b_answer": orjson.dumps(given).decode()}
+            for request, given in answers
+        ],
+    )
+
+
+async def prune(tx: AsyncConnection, table: Table, now: datetime) -> None:
+    """Forget keys older than 15 days."""
+    await tx.execute(delete(table).where(table.c.created_at < now - KEEP))

@@ -1,0 +1,61 @@
+"""Identifiers: ULIDs inside, opaque ``base64url("Type:ULID")`` in the graph."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from ulid import ULID
+
+from subgraphs.kit.errors import Rejected
+
+_ALPHABET = frozenset("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+def new_ulid() -> str:
+    """A fresh ULID: 26 characters that sort by the time they were made."""
+    return str(ULID())
+
+
+def is_ulid(text: str) -> bool:
+    return len(text) == 26 and text[0] <= "7" and _ALPHABET.issuperset(text)
+
+
+def minted_at(ulid: str) -> datetime:
+    """The instant that the ULID carries, to the millisecond. Whoever made the ULID chose it: a hint, not a proof."""
+    return datetime.fromtimestamp(ULID.from_str(ulid).milliseconds / 1000, UTC)
+
+
+def is_fresh(ulid: str, now: datetime, within: timedelta = timedelta(seconds=30)) -> bool:
+    """Whether the id claims to have been made a moment ago, so that news of it may still be on its way here."""
+    return abs(now - minted_at(ulid)) < within
+
+
+@lru_cache(maxsize=65_536)
+def global_id(type_name: str, ulid: str) -> str:
+    """The id that clients see."""
+    return urlsafe_b64encode(f"{type_name}:{ulid}".encode()).rstrip(b"=").decode()
+
+
+def local_id(type_name: str, given: str, *, field: Sequence[str] | None = None) -> str:
+    """The ULID in a client's id. Raises Rejected NOT_FOUND if it is no id of this type: it can't name anything."""
+    found = parse_id(given)
+    if found is None or found[0] != type_name:
+        raise Rejected("NOT_FOUND", f"No {type_name} has this id.", field)
+    return found[1]
+
+
+@lru_cache(maxsize=65_536)
+def parse_id(given: str) -> tuple[str, str] | None:
+    """Type name and ULID of a client's id, or None if it is not one."""
+    if len(given) > 128:
+        return None
+    try:
+        decoded = urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return None
+    type_name, _, ulid = decoded.partition(":")
+    return (type_name, ulid) if type_name and is_ulid(ulid) else None
