@@ -1,0 +1,50 @@
+# Each target says in one line what it is for: `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXPLORER := clients/explorer/dist/index.html
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check install schema docs bench bench-router differential clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## Start the whole shop in one process on http://127.0.0.1:4000 (DURE_PORT)
+	@exec $(BIN)/dure up
+
+test: install ## Run every test; throw-away servers are started for it (REQUIRE_SERVICES=1: none may be missing)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: install ## Lint, types (mypy strict), import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy router subgraphs messaging db dure
+	$(BIN)/lint-imports
+
+install: $(STAMP) $(EXPLORER) ## Make .venv and install everything into it
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "dure needs Python 3.11 or newer; $(PYTHON) was not found (set PYTHON=...)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dure needs Python 3.11 or newer; $$($(PYTHON) --version) was found (set PYTHON=...)"; exit 1; }
+	@echo "Installing into $(VENV) (first time: about two minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(EXPLORER): clients/explorer/package-lock.json $(wildcard clients/explorer/src/*)
+	@if command -v npm >/dev/null; then \
+		echo "Building the explorer ..."; \
+		cd clients/explorer && npm ci --silent --no-audit --no-fund && npm run --silent build; \
+	else echo "npm was not found: the shop runs without its explorer"; fi
+
+schema: install ## Print the subgraphs' SDL into schema/ and compose the supergraph
+	$(BIN)/dure schema --write
+
+docs: install ## Generate the parts of docs/ that come from code (ERDs, event catalogue, settings)
+	$(BIN)/dure docs
+
+clean: ## Delete the shop's data (.dure); the next start makes it anew
+	rm -rf .dure
