@@ -1,0 +1,174 @@
+"""A subgraph's consumer: each event takes effect once, however often it is delivered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import structlog
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.failpoints import failpoint
+from db.session import Database
+from db.statements import answers
+from messaging.broker import DELIVERY_LIMIT, MAX_DELAY_SECONDS, PREFETCH, Broker, Message, Subscription
+from messaging.envelope import Event, MalformedEvent, decode_batch, encode_batch
+from messaging.events import EventData
+from messaging.inbox import bury, claim
+
+log = structlog.get_logger(__name__)
+
+Hook = Callable[[], None]
+Handler = Callable[[AsyncConnection, Sequence[Event[Any]]], Awaitable[Hook | None]]
+"""The effect of unseen events of one type, in the given transaction. It may run again after a rollback, so it does
+nothing outside; what it returns, if anything, is called once after the commit."""
+
+
+class Consumer:
+    """Handles what ``queue`` brings. ``after_commit`` is called after each commit: it wakes the relay."""
+
+    def __init__(
+        self,
+        database: Database,
+        inbox: Table,
+        dead_letters: Table,
+        broker: Broker,
+        queue: str,
+        handlers: Mapping[type[EventData], Handler],
+        *,
+        after_commit: Callable[[], None],
+        attempts: int = DELIVERY_LIMIT,
+        prefetch: int = PREFETCH,
+    ) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._dead_letters = dead_letters
+        self._broker = broker
+        self._queue = queue
+        self._handlers = {payload.type: handler for payload, handler in handlers.items()}
+        self._after_commit = after_commit
+        self._attempts = attempts
+        self._prefetch = prefetch
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Declare the queue and begin."""
+        types = sorted(self._handlers)
+        self._subscription = await self._broker.consume(self._queue, types, self.handle, prefetch=self._prefetch)
+
+    async def stop(self) -> None:
+        """Take no more; return when the running handlers have ended."""
+        if self._subscription:
+            await self._subscription.cancel()
+            self._subscription = None
+
+    async def handle(self, message: Message) -> None:
+        """Apply or bury every event of ``message``. Raises when some must be delivered again."""
+        try:
+            events = decode_batch(message.body)
+        except MalformedEvent as error:
+            log.error("malformed message", queue=self._queue, type=message.type, error=str(error))
+            await self._bury(message.id, message.type, message.body, error, message.attempt)
+            return
+        again: Exception | None = None
+        for type, group in groupby(sorted(events, key=_type), key=_type):
+            again = await self._handle_type(type, list(group), message.attempt) or again
+        if again is not None:
+            raise again
+
+    async def _handle_type(self, type: str, events: list[Event[EventData]], attempt: int) -> Exception | None:
+        if type not in self._handlers:
+            error = LookupError(f"{self._queue} has no handler for {type}")
+            for event in events:
+                await self._bury_event(event, error, attempt)
+            return None
+        failures = await self._apply_or_split(events)
+        if not failures:
+            return None
+        event, first = failures[0]
+        log.warning("events failed", queue=self._queue, type=type, count=len(failures), attempt=attempt, exc_info=first)
+        if attempt < self._attempts:
+            return first
+        for event, cause in failures:
+            await self._bury_event(event, cause, attempt)
+        return None
+
+    async def _apply_or_split(self, events: list[Event[EventData]]) -> list[tuple[Event[EventData], Exception]]:
+        """Apply all at once or, when that fails, one by one, so that a bad event does not hold up the others."""
+        try:
+            await self._apply_when_up(events)
+            return []
+        except Exception as error:
+            if len(events) == 1:
+                return [(events[0], error)]
+        failures = []
+        for event in events:
+            failures += await self._apply_or_split([event])
+        return failures
+
+    async def _apply_when_up(self, events: Sequence[Event[EventData]]) -> None:
+        """Apply; wait while the database is away, for that says nothing against the events."""
+        waited = 0.1
+        while True:
+            try:
+                return await self._apply(events)
+            except Exception:
+                if await self._database_answers():
+                    raise
+            log.warning("database does not answer", queue=self._queue, wait=waited)
+            await asyncio.sleep(waited)
+            waited = min(waited * 2, MAX_DELAY_SECONDS)
+
+    async def _apply(self, events: Sequence[Event[EventData]]) -> None:
+        handler = self._handlers[events[0].type]
+
+        async def work(tx: AsyncConnection) -> Hook | None:
+            unseen = await claim(tx, self._inbox, [event.id for event in events])
+            fresh = {event.id: event for event in events if event.id in unseen}
+            hook = await handler(tx, list(fresh.values())) if fresh else None
+            failpoint("consumer.before_commit")
+            return hook
+
+        hook = await self._database.run(work)
+        failpoint("consumer.after_commit")
+        self._after_commit()
+        if hook:
+            self._call(hook)
+
+    def _call(self, hook: Hook) -> None:
+        try:
+            hook()
+        except Exception:
+            # The effect is committed: delivering the events again would not run the hook again.
+            log.exception("hook failed", queue=self._queue)
+
+    async def _database_answers(self) -> bool:
+        try:
+            async with self._database.transaction() as tx:
+                return await answers(tx)
+        except Exception:
+            return False
+
+    async def _bury_event(self, event: Event[EventData], error: Exception, attempt: int) -> None:
+        log.error("event buried", queue=self._queue, type=event.type, event=event.id, error=repr(error))
+        await self._bury(event.id, event.type, encode_batch([event]), error, attempt)
+
+    async def _bury(self, event_id: str, type: str, payload: bytes, error: Exception, attempt: int) -> None:
+        await self._database.run(
+            lambda tx: bury(
+                tx,
+                self._dead_letters,
+                event_id=event_id,
+                type=type,
+                payload=payload,
+                error=f"{error.__class__.__name__}: {error}",
+                attempts=attempt,
+            )
+        )
+
+
+def _type(event: Event[EventData]) -> str:
+    return event.type

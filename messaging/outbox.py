@@ -1,0 +1,89 @@
+"""The outbox: events recorded in the transaction of what they tell, so that neither exists without the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, Index, MetaData, String, Table, Text, delete, insert
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+from sqlalchemy.ext.asyncio import AsyncConnection
+from ulid import ULID
+
+from db.base import TABLE_OPTIONS
+from db.columns import SequenceType, UlidType, UtcDateTime
+from messaging.envelope import MAX_BYTES, encode_data
+from messaging.events import EventData
+
+KEEP = timedelta(days=7)
+_ENVELOPE_BYTES = 1024
+
+
+class EventTooLarge(ValueError):
+    """A payload that does not fit in a message."""
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """The table ``outbox``. ``leased_until``: no relay may take the row before then."""
+    table = Table(
+        "outbox",
+        metadata,
+        Column("position", SequenceType, primary_key=True, autoincrement=True),
+        Column("id", UlidType, nullable=False, unique=True),
+        Column("type", String(100), nullable=False),
+        Column("source", String(100), nullable=False),
+        Column("subject", String(100), nullable=False),
+        Column("time", UtcDateTime, nullable=False),
+        Column("data", Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
+        Column("traceparent", String(55)),
+        Column("leased_until", UtcDateTime),
+        Column("published_at", UtcDateTime),
+        sqlite_autoincrement=True,
+        **TABLE_OPTIONS,
+    )
+    unpublished = table.c.published_at.is_(None)
+    Index(
+        "ix_outbox_unpublished",
+        table.c.published_at,
+        table.c.position,
+        postgresql_where=unpublished,
+        sqlite_where=unpublished,
+    )
+    return table
+
+
+async def record(
+    tx: AsyncConnection, table: Table, source: str, data: Sequence[EventData], *, traceparent: str | None = None
+) -> list[str]:
+    """Record events of ``source`` (``/dure/orders``) in the caller's transaction; their ids, in the order given.
+
+    Wake the relay after the commit. Raises EventTooLarge, with nothing recorded.
+    """
+    if not data:
+        return []
+    now = datetime.now(UTC)
+    rows = [_row(source, each, now, traceparent) for each in data]
+    await tx.execute(insert(table), rows)
+    return [row["id"] for row in rows]
+
+
+def _row(source: str, data: EventData, now: datetime, traceparent: str | None) -> dict[str, Any]:
+    payload = encode_data(data)
+    if len(payload) > MAX_BYTES - _ENVELOPE_BYTES:
+        raise EventTooLarge(f"{data.type} of {data.subject_id}: {len(payload)} bytes")
+    return {
+        "id": str(ULID()),
+        "type": data.type,
+        "source": source,
+        "subject": data.subject_id,
+        "time": now,
+        "data": payload.decode(),
+        "traceparent": traceparent,
+    }
+
+
+async def prune(tx: AsyncConnection, table: Table, *, keep: timedelta = KEEP) -> int:
+    """Delete what was published longer than ``keep`` ago; how many. What is not published stays for ever."""
+    result = await tx.execute(delete(table).where(table.c.published_at < datetime.now(UTC) - keep))
+    return result.rowcount
