@@ -1,0 +1,62 @@
+"""The composition driver: subgraphs in, a supergraph SDL or every reason against it out. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from router.composition.emit import emit
+from router.composition.features import supergraph_features
+from router.composition.merge import merge, name_graphs, prepare
+from router.composition.merge_context import MergeContext
+from router.composition.model import CompositionResult, Report, Subgraph, SubgraphInput
+from router.composition.rules import MERGE_RULES, SUBGRAPH_RULES
+from router.composition.rules.override import resolve_overrides
+from router.composition.subgraph import read_subgraph
+from router.composition.upgrade import upgrade
+from router.composition.usage import mark_externals, used_fields
+
+__all__ = ["CompositionResult", "SubgraphInput", "compose"]
+
+
+def compose(subgraphs: Sequence[SubgraphInput]) -> CompositionResult:
+    """Compose subgraphs into one supergraph.
+
+    Errors are collected, stage by stage: a later stage runs only on what the earlier ones found sound, because it
+    would otherwise report consequences instead of causes.
+    """
+    report = Report()
+    linked = _read(subgraphs, report)
+    if report.errors:
+        return _refused(report)
+    upgrade(linked, report)
+    for subgraph in linked:
+        mark_externals(subgraph)
+        for rule in SUBGRAPH_RULES:
+            rule(subgraph, report)
+    if report.errors:
+        return _refused(report)
+    context = MergeContext(linked, report, used={s.name: used_fields(s) for s in linked})
+    name_graphs(linked)
+    prepare(context)
+    resolve_overrides(context)
+    features = supergraph_features(context)
+    merged = merge(context)
+    for merge_rule in MERGE_RULES:
+        merge_rule(context, merged)
+    if report.errors:
+        return _refused(report)
+    return CompositionResult(emit(merged, features), [], report.hints)
+
+
+def _read(inputs: Sequence[SubgraphInput], report: Report) -> list[Subgraph]:
+    linked = []
+    for source in sorted(inputs, key=lambda source: source.name):
+        subgraph, errors = read_subgraph(source)
+        report.errors += errors
+        if subgraph is not None:
+            linked.append(subgraph)
+    return linked
+
+
+def _refused(report: Report) -> CompositionResult:
+    return CompositionResult(None, report.errors, report.hints)

@@ -1,0 +1,7 @@
+"""Placeholder."""
+
+from router.composition.model import Report, Subgraph
+
+
+def upgrade(subgraphs: list[Subgraph], report: Report) -> None:
+    pass
