@@ -101,6 +101,8 @@ class Fetch:
     """One request to one subgraph. With ``entities`` it is an entity fetch, without it starts at a root type.
 
     ``document`` is the complete operation text. ``variables`` are the client's variables it needs, by name.
+    ``path`` is where a root fetch's answer is merged: into the operation's root when empty, otherwise into every
+    object there (a field that returns the root type again).
     """
 
     id: int
@@ -110,6 +112,7 @@ class Fetch:
     variables: tuple[str, ...] = ()
     entities: tuple[EntityFetch, ...] = ()
     typename_rewrites: tuple[TypenameRewrite, ...] = ()
+    path: Path = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,142 @@
+"""The fetch graph: every request to a subgraph, and which must be answered before which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from router.planner.selection_tree import SelectionTree
+from router.query_plan.nodes import OnTypes, OperationKind, Path, RepresentationField, RepresentationSelection
+
+
+@dataclass(eq=False, slots=True)
+class Entity:
+    """The ``_entities`` part of a fetch: objects at ``paths``, what is sent of them, what is asked for."""
+
+    paths: list[Path]
+    type: str
+    typename: str
+    fields: tuple[RepresentationField, ...]
+    tree: SelectionTree
+
+    def representations(self) -> tuple[RepresentationSelection, ...]:
+        """What is sent, as the executor reads it."""
+        return (RepresentationSelection(None, self.typename, self.fields),)
+
+
+@dataclass(eq=False, slots=True)
+class FetchGroup:
+    """One request. A root fetch has ``root``, an entity fetch ``entities``; ``parents`` are needed before it.
+
+    ``path`` is where a root fetch's answer belongs when it is not the operation's own root.
+    """
+
+    id: int
+    subgraph: str
+    kind: OperationKind
+    root: SelectionTree | None = None
+    path: Path = ()
+    entities: list[Entity] = field(default_factory=list)
+    parents: set[FetchGroup] = field(default_factory=set)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return (self.root is None or self.root.empty) and all(entity.tree.empty for entity in self.entities)
+
+    def trees(self) -> Iterator[SelectionTree]:
+        """Its selection trees."""
+        if self.root is not None:
+            yield self.root
+        yield from (entity.tree for entity in self.entities)
+
+
+@dataclass(eq=False, slots=True)
+class FetchGraph:
+    """All fetches of one plan, or of one step of a mutation."""
+
+    groups: list[FetchGroup] = field(default_factory=list)
+
+    def ancestors(self, group: FetchGroup) -> set[FetchGroup]:
+        """Everything that must be answered before the group."""
+        found: set[FetchGroup] = set()
+        pending = list(group.parents)
+        while pending:
+            parent = pending.pop()
+            if parent not in found:
+                found.add(parent)
+                pending.extend(parent.parents)
+        return found
+
+    def rounds(self) -> dict[FetchGroup, int]:
+        """The earliest round each group can run in."""
+        found: dict[FetchGroup, int] = {}
+
+        def number(group: FetchGroup) -> int:
+            if group not in found:
+                found[group] = 1 + max((number(parent) for parent in group.parents), default=-1)
+            return found[group]
+
+        for group in self.groups:
+            number(group)
+        return found
+
+    def replace(self, old: FetchGroup, new: FetchGroup) -> None:
+        """Let ``new`` stand in for ``old``, which goes."""
+        self.groups.remove(old)
+        new.parents |= old.parents
+        new.parents -= {old, new}
+        for group in self.groups:
+            if old in group.parents:
+                group.parents.remove(old)
+                if group is not new:
+                    group.parents.add(new)
+
+    def remove(self, group: FetchGroup) -> None:
+        """Take a group out; those that waited for it wait for its parents."""
+        self.groups.remove(group)
+        for other in self.groups:
+            if group in other.parents:
+                other.parents.remove(group)
+                other.parents |= group.parents
+
+
+def merge_fields(
+    one: tuple[RepresentationField, ...], other: tuple[RepresentationField, ...]
+) -> tuple[RepresentationField, ...] | None:
+    """The union of two representations' members, or None if they would send different data under one name."""
+    merged = {member.name: member for member in one}
+    for member in other:
+        mine = merged.get(member.name)
+        if mine is None:
+            merged[member.name] = member
+            continue
+        if mine.key != member.key:
+            return None
+        selections = _merge_selections(mine.selections, member.selections)
+        if selections is None:
+            return None
+        merged[member.name] = RepresentationField(member.name, member.key, selections, mine.required or member.required)
+    return tuple(merged.values())
+
+
+def _merge_selections(
+    one: tuple[RepresentationSelection, ...], other: tuple[RepresentationSelection, ...]
+) -> tuple[RepresentationSelection, ...] | None:
+    merged = {selection.types: selection for selection in one}
+    for selection in other:
+        mine = merged.get(selection.types)
+        if mine is None:
+            merged[selection.types] = selection
+            continue
+        fields = merge_fields(mine.fields, selection.fields)
+        if fields is None:
+            return None
+        typename = mine.typename if mine.typename is not None else selection.typename
+        merged[selection.types] = RepresentationSelection(selection.types, typename, fields)
+    return tuple(merged.values())
+
+
+def without_types(path: Path) -> Path:
+    """The path without its type conditions: where in the data tree it leads."""
+    return tuple(segment for segment in path if not isinstance(segment, OnTypes))

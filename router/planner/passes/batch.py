@@ -1,0 +1,84 @@
+"""The entity fetches of one subgraph in one round become one request.
+
+A fetch may also wait for a later round of its subgraph, where that saves a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from router.planner.fetch_graph import FetchGraph, FetchGroup
+
+Schedule = Mapping[FetchGroup, int]
+
+
+def batch(fetches: FetchGraph) -> None:
+    """Give every entity fetch its round and join those that share subgraph and round."""
+    schedule = _best_schedule(fetches)
+    together: dict[tuple[str, int], FetchGroup] = {}
+    for group in sorted(fetches.groups, key=lambda g: (schedule[g], g.id)):
+        if group.root is not None:
+            continue
+        first = together.setdefault((group.subgraph, schedule[group]), group)
+        if first is not group:
+            first.entities.extend(group.entities)
+            fetches.replace(group, first)
+
+
+def _best_schedule(fetches: FetchGraph) -> Schedule:
+    """Earliest rounds, improved by delaying all of a subgraph's fetches of one round to a later one."""
+    floors: dict[FetchGroup, int] = {}
+    schedule = _schedule(fetches, floors)
+    improved = True
+    while improved:
+        improved = False
+        for subgraph, early, late in _delays(schedule):
+            trial_floors = dict(floors)
+            for group, number in schedule.items():
+                if number == early and _pair(group, number) == (subgraph, early):
+                    trial_floors[group] = late
+            trial = _schedule(fetches, trial_floors)
+            if _weight(trial) < _weight(schedule):
+                floors, schedule, improved = trial_floors, trial, True
+                break
+    return schedule
+
+
+def _schedule(fetches: FetchGraph, floors: Mapping[FetchGroup, int]) -> dict[FetchGroup, int]:
+    """The earliest rounds, none before its floor."""
+    found: dict[FetchGroup, int] = {}
+
+    def number(group: FetchGroup) -> int:
+        if group not in found:
+            after = 1 + max((number(parent) for parent in group.parents), default=-1)
+            found[group] = max(after, floors.get(group, 0))
+        return found[group]
+
+    for group in fetches.groups:
+        number(group)
+    return found
+
+
+def _pair(group: FetchGroup, number: int) -> tuple[str, int] | None:
+    return (group.subgraph, number) if group.root is None else None
+
+
+def _delays(schedule: Schedule) -> list[tuple[str, int, int]]:
+    """Every (subgraph, round, later round) where the subgraph has entity fetches in both."""
+    rounds: dict[str, set[int]] = {}
+    for group, number in schedule.items():
+        if group.root is None:
+            rounds.setdefault(group.subgraph, set()).add(number)
+    return [
+        (subgraph, early, late)
+        for subgraph, numbers in sorted(rounds.items())
+        for early in sorted(numbers)
+        for late in sorted(numbers)
+        if early < late
+    ]
+
+
+def _weight(schedule: Schedule) -> tuple[int, int]:
+    """Requests, then rounds."""
+    requests = {_pair(group, number) or group.id for group, number in schedule.items()}
+    return len(requests), max(schedule.values(), default=0)

@@ -1,0 +1,296 @@
+"""Search for the best query tree, position by position.
+
+What is wanted at a node is solved once and remembered: the cost of a selection set depends only on the node where it
+starts. Within one selection set the options of its fields are combined by best-first search (``choose``). So the work
+grows with the operation times the subgraphs, never with the product of the fields' paths.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from router.errors import PlanningError
+from router.planner.choose import choose
+from router.planner.query_tree import FREE, Branch, Cast, Cost, Enter, Select, arrival, entering
+from router.query_graph.build import QueryGraph
+from router.query_graph.model import FieldEdge, KeyMove, Node, Want
+
+Visited = frozenset[str]
+"""What is already being looked for at this position: subgraphs by key, fields by what they require."""
+
+Place = tuple[KeyMove, tuple[Want, ...]]
+NOTHING: Visited = frozenset()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Option:
+    """One way to one want: taken here, or in the fetch that ``enter`` opens."""
+
+    cost: Cost
+    select: Select | None = None
+    place: Place | None = None
+    sources: tuple[Branch, ...] = ()
+
+
+class Search:
+    """One operation's search. Raises PlanningError when ``deadline`` (``time.monotonic``) has passed."""
+
+    def __init__(self, graph: QueryGraph, deadline: float) -> None:
+        self.graph = graph
+        self.deadline = deadline
+        self._solved: dict[tuple[tuple[Want, ...], Node, Visited], Branch | None] = {}
+        self._options: dict[tuple[Want, Node, Visited], tuple[Option, ...]] = {}
+        self._pieces: dict[Want, tuple[Want, ...]] = {}
+
+    def solve(self, wants: tuple[Want, ...], node: Node, visited: Visited = NOTHING) -> Branch | None:
+        """The best branch for the wants at a node, or None if some want cannot be had from there."""
+        if not wants:
+            return Branch(node)
+        place = (wants, node, visited)
+        if place not in self._solved:
+            if time.monotonic() > self.deadline:
+                raise PlanningError("planning the operation took too long")
+            self._solved[place] = None  # what needs itself cannot be had this way
+            solver = self._solve_abstract if self.graph.is_abstract(node) else self._solve_concrete
+            self._solved[place] = solver(wants, node, visited)
+        return self._solved[place]
+
+    # --- objects of one type (or an interface object) -------------------------------------------------------------
+
+    def _solve_concrete(self, wants: tuple[Want, ...], node: Node, visited: Visited) -> Branch | None:
+        possible = self.graph.possible(node)
+        needs: list[Want] = []
+        options: list[tuple[Option, ...]] = []
+        lost = 0
+        pending = list(reversed(wants))
+        while pending:
+            want = pending.pop()
+            if not want.types & possible:
+                lost += 1
+                continue
+            found = self.options(want, node, visited)
+            if found:
+                needs.append(want)
+                options.append(found)
+                continue
+            pieces = self.pieces(want)
+            if not pieces:
+                return None
+            pending.extend(reversed(pieces))
+        chosen = choose([[option.cost for option in found] for found in options])
+        picked = [found[index] for found, index in zip(options, chosen, strict=True)]
+        return self._assemble(node, needs, picked, visited, lost)
+
+    def _assemble(
+        self, node: Node, needs: list[Want], picked: list[Option], visited: Visited, lost: int
+    ) -> Branch | None:
+        """Put the chosen options together: what is taken here, and one fetch for each place that is entered."""
+        selects = tuple(option.select for option in picked if option.select)
+        groups: dict[Place, list[tuple[Want, Option]]] = {}
+        for want, option in zip(needs, picked, strict=True):
+            if option.place:
+                groups.setdefault(option.place, []).append((want, option))
+        enters = []
+        cost = Cost(lost=lost)
+        for option in picked:
+            cost |= option.cost
+        for (move, inputs), members in groups.items():
+            marks = visited | {move.target.subgraph}
+            branch = self.arrive(tuple(want for want, _ in members), move.target, marks)
+            if branch is None:
+                return None
+            enters.append(Enter(move, inputs, members[0][1].sources, branch))
+        return Branch(node, selects, (), tuple(enters), cost)
+
+    def arrive(self, wants: tuple[Want, ...], target: Node, visited: Visited) -> Branch | None:
+        """The wants taken in a fetch just entered, whose representations hold all they require."""
+        if self.graph.is_abstract(target):
+            return self.solve(wants, target, visited)
+        selects = [self.select(want, target) for want in wants]
+        if not all(selects):
+            return None
+        cost = FREE
+        for select in selects:
+            cost |= select.branch.cost if select and select.branch else FREE
+        return Branch(target, tuple(select for select in selects if select), cost=cost)
+
+    def edge(self, node: Node, name: str) -> FieldEdge | None:
+        """The field's edge; an interface object cannot tell its objects' type."""
+        if name == "__typename":
+            return None if self.graph.is_interface_object(node) else FieldEdge(node, name, None)
+        return self.graph.field(node, name)
+
+    def select(self, want: Want, node: Node) -> Select | None:
+        """The want taken at the node, if its subgraph has the field and all that is wanted below can be had."""
+        edge = self.edge(node, want.name)
+        if edge is None:
+            return None
+        if edge.target is None or not want.selections:
+            return Select(want, edge, None)
+        branch = self.solve(want.selections, edge.target)
+        return Select(want, edge, branch) if branch else None
+
+    # --- options --------------------------------------------------------------------------------------------------
+
+    def options(self, want: Want, node: Node, visited: Visited = NOTHING) -> tuple[Option, ...]:
+        """Every way to get one want of the objects at a concrete node, best first to look at."""
+        place = (want, node, visited)
+        if place not in self._options:
+            self._options[place] = tuple(self._find_options(want, node, visited))
+        return self._options[place]
+
+    def _find_options(self, want: Want, node: Node, visited: Visited) -> Iterator[Option]:
+        edge = self.edge(node, want.name)
+        if edge is not None and not edge.conditional:
+            select = self.select(want, node)
+            if select:
+                cost = select.branch.cost if select.branch else FREE
+                yield Option(cost, select=select)
+                if cost == FREE:
+                    return
+        for move in self.graph.moves(node):
+            option = self._enter_option(want, node, move, visited)
+            if option:
+                yield option
+
+    def _enter_option(self, want: Want, node: Node, move: KeyMove, visited: Visited) -> Option | None:
+        target = move.target
+        edge = self.edge(target, want.name)
+        if target.subgraph in visited or (edge is None and not self.graph.is_abstract(target)):
+            return None
+        requires = edge.requires if edge else ()
+        if target.subgraph == node.subgraph and not requires and target.type == node.type:
+            return None
+        sources = self._sources(want, node, move, requires, visited)
+        if sources is None:
+            return None
+        branch = self.arrive((want,), target, visited | {target.subgraph})
+        if branch is None:
+            return None
+        cost = entering(node, sources, move)
+        inner = branch.cost.after(arrival(node, _sum(sources)))
+        return Option(cost | inner, place=(move, move.key + requires), sources=sources)
+
+    def _sources(
+        self, want: Want, node: Node, move: KeyMove, requires: tuple[Want, ...], visited: Visited
+    ) -> tuple[Branch, ...] | None:
+        """The branches that get a move's key and what the field requires."""
+        keys = self.solve(move.key, node, visited | {move.target.subgraph})
+        if keys is None:
+            return None
+        if not requires:
+            return (keys,)
+        mark = f"{move.target} {want.name}"
+        if mark in visited:
+            return None
+        required = self.solve(requires, node, visited | {mark})
+        return (keys, required) if required else None
+
+    def pieces(self, want: Want) -> tuple[Want, ...]:
+        """A want that no one subgraph can meet, as smaller wants: member by member, then type by type."""
+        if want not in self._pieces:
+            self._pieces[want] = tuple(self._split(want))
+        return self._pieces[want]
+
+    def _split(self, want: Want) -> Iterator[Want]:
+        if len(want.selections) > 1:
+            for inner in want.selections:
+                yield _with_selections(want, (inner,))
+        elif want.selections:
+            inner = want.selections[0]
+            for piece in self.pieces(inner):
+                yield _with_selections(want, (piece,))
+            if not self.pieces(inner) and len(inner.types) > 1:
+                for type_name in sorted(inner.types):
+                    narrowed = Want(
+                        inner.name,
+                        frozenset({type_name}),
+                        inner.arguments,
+                        inner.selections,
+                        inner.key,
+                        inner.directives,
+                    )
+                    yield _with_selections(want, (narrowed,))
+
+    # --- objects of several types ---------------------------------------------------------------------------------
+
+    def _solve_abstract(self, wants: tuple[Want, ...], node: Node, visited: Visited) -> Branch | None:
+        local = self.graph.possible(node)
+        selects: list[Select] = []
+        enters: list[Enter] = []
+        by_type: list[Want] = []
+        lost = 0
+        for want in wants:
+            if not want.types & local and want.name != "__typename":
+                lost += 1
+                continue
+            select = self._select_for_all(want, node, local)
+            if select:
+                selects.append(select)
+                continue
+            enter = self._enter_for_all(want, node, local, visited)
+            if enter:
+                enters.append(enter)
+            else:
+                by_type.append(want)
+        casts = self._casts(by_type, node, local, visited)
+        if casts is None:
+            return None
+        cost = Cost(lost=lost)
+        for select in selects:
+            cost |= select.branch.cost if select.branch else FREE
+        for cast in casts:
+            cost |= cast.branch.cost
+        for enter in enters:
+            cost |= entering(node, enter.sources, enter.move)
+            cost |= enter.branch.cost.after(arrival(node, _sum(enter.sources)))
+        return Branch(node, tuple(selects), casts, tuple(enters), cost)
+
+    def _select_for_all(self, want: Want, node: Node, local: frozenset[str]) -> Select | None:
+        """The want as a field of the abstract type itself."""
+        edge = self.edge(node, want.name)
+        if edge is None or edge.conditional or not (want.types >= local or want.name == "__typename"):
+            return None
+        return self.select(want, node)
+
+    def _enter_for_all(self, want: Want, node: Node, local: frozenset[str], visited: Visited) -> Enter | None:
+        """The want from an interface object, for objects of all types at once."""
+        if not want.types >= local:
+            return None
+        found: list[tuple[Cost, Enter]] = []
+        for move in self.graph.moves(node):
+            target = move.target
+            edge = self.edge(target, want.name)
+            if edge is None or target.subgraph in visited or not self.graph.is_interface_object(target):
+                continue
+            sources = self._sources(want, node, move, edge.requires, visited)
+            branch = self.arrive((want,), target, visited | {target.subgraph}) if sources else None
+            if sources and branch:
+                cost = entering(node, sources, move) | branch.cost.after(arrival(node, _sum(sources)))
+                found.append((cost, Enter(move, move.key + edge.requires, sources, branch)))
+        return min(found, key=lambda pair: pair[0].weight)[1] if found else None
+
+    def _casts(self, wants: list[Want], node: Node, local: frozenset[str], visited: Visited) -> tuple[Cast, ...] | None:
+        casts = []
+        for type_name in sorted(local):
+            applying = tuple(want for want in wants if type_name in want.types)
+            if not applying or self.graph.supergraph.types[type_name].inaccessible:
+                continue
+            branch = self.solve(applying, self.graph.cast(node, type_name), visited)
+            if branch is None:
+                return None
+            casts.append(Cast(branch))
+        return tuple(casts)
+
+
+def _sum(branches: tuple[Branch, ...]) -> Cost:
+    cost = FREE
+    for branch in branches:
+        cost |= branch.cost
+    return cost
+
+
+def _with_selections(want: Want, selections: tuple[Want, ...]) -> Want:
+    return Want(want.name, want.types, want.arguments, selections, want.key, want.directives)
