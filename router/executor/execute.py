@@ -1,0 +1,176 @@
+"""Running a query plan. A plan is compiled once, and kept with its operation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from router.errors import RequestErrorCode, SubgraphError
+from router.executor.completion import Error
+from router.executor.deferred import CompiledDeferred, compile_deferred, start_deferred
+from router.executor.failures import failed_fetch
+from router.executor.fetch import RootFetch, compile_fetch, request_for
+from router.executor.json_bytes import write_json
+from router.executor.projection import compile_projection
+from router.executor.run import ExecutionContext, Run, Step
+from router.executor.sharing import all_fetches, isolated_entities
+from router.executor.transport import SubgraphResponse, Transport
+from router.query_plan.nodes import Defer, DeferredNode, Fetch, Parallel, PlanNode, QueryPlan, Sequence, Subscription
+
+Transports = Mapping[str, Transport]
+
+
+async def execute_plan(
+    plan: QueryPlan, variables: Mapping[str, Any], transports: Transports, context: ExecutionContext
+) -> bytes:
+    """Compile and run a query or mutation once: for tools and tests."""
+    return await CompiledPlan(plan).execute(variables, transports, context)
+
+
+class CompiledPlan:
+    """A plan, ready to run any number of times, also at once."""
+
+    def __init__(self, plan: QueryPlan) -> None:
+        self.plan = plan
+        self._project = compile_projection(plan.shape)
+        self._isolated = isolated_entities(plan.node)
+        self._fetches = frozenset(fetch.id for fetch in all_fetches(plan.node))
+        self._deferred: list[CompiledDeferred] = []
+        self._source: Fetch | None = None
+        node = plan.node
+        if isinstance(node, Subscription):
+            self._source, node = node.primary, node.rest
+        self._step = self._compile(node) if node is not None else _nothing
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer comes in several payloads."""
+        return self._source is not None or bool(self._deferred)
+
+    async def execute(
+        self,
+        variables: Mapping[str, Any],
+        transports: Transports,
+        context: ExecutionContext,
+        known: dict[str, Any] | None = None,
+    ) -> bytes:
+        """The whole answer as JSON bytes. ``known`` is root data that the router has found itself.
+
+        Deferred parts are run too, and left out: use ``stream`` for plans that have them.
+        """
+        run = Run(known or {}, self.plan.shape, variables, transports, context)
+        await self._step(run)
+        return self._answer(run)
+
+    async def stream(
+        self,
+        variables: Mapping[str, Any],
+        transports: Transports,
+        context: ExecutionContext,
+        known: dict[str, Any] | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """The payloads of a subscription, or of an answer with deferred parts."""
+        run = Run(known or {}, self.plan.shape, variables, transports, context)
+        payloads = self._events(run) if self._source is not None else self._increments(run)
+        async with aclosing(payloads):
+            async for payload in payloads:
+                yield payload
+
+    async def _events(self, base: Run) -> AsyncGenerator[bytes, None]:
+        source = self._source
+        assert source is not None
+        root = RootFetch(source)
+        try:
+            transport = base.transports.get(source.subgraph)
+            if transport is None:
+                raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
+            async with _closing(transport.subscribe(request_for(source, base, {}))) as events:
+                async for event in events:
+                    run = Run({}, self.plan.shape, base.variables, base.transports, base.context)
+                    root.merge(run, event)
+                    await self._step(run)
+                    yield self._answer(run)
+        except SubgraphError as error:
+            # The stream is over: clients learn why, and may subscribe again.
+            failed = failed_fetch(error, source.subgraph, [], base.context.trace_id)
+            yield write_json({"data": None, "errors": [failed]})
+
+    async def _increments(self, run: Run) -> AsyncGenerator[bytes, None]:
+        run.done = {fetch_id: asyncio.Event() for part in self._deferred for fetch_id in part.depends}
+        async with asyncio.TaskGroup() as tasks:
+            payloads = start_deferred(self._deferred, run, tasks)
+            await self._step(run)
+            yield write_json({**self._result(run), "hasNext": bool(self._deferred)})
+            async for payload in payloads:
+                yield write_json(payload)
+
+    def _answer(self, run: Run) -> bytes:
+        try:
+            return write_json(self._result(run))
+        except RecursionError:
+            code = RequestErrorCode.SUBGRAPH_MALFORMED_RESPONSE
+            error = {"message": "A subgraph's answer is nested too deeply.", "extensions": {"code": code}}
+            return write_json({"data": None, "errors": [error]})
+
+    def _result(self, run: Run) -> dict[str, Any]:
+        errors: list[Error] = run.errors
+        result: dict[str, Any] = {"data": self._project(run.data, errors)}
+        if errors:
+            result["errors"] = errors
+        if run.context.report is not None:
+            result["extensions"] = run.context.report(run.sent)
+        return result
+
+    def _compile(self, node: PlanNode, parent: int | None = None) -> Step:
+        match node:
+            case Fetch():
+                return compile_fetch(node, self._isolated.get(node.id, frozenset()))
+            case Sequence(nodes):
+                return _sequence([self._compile(child, parent) for child in nodes])
+            case Parallel(nodes):
+                return _parallel([self._compile(child, parent) for child in nodes])
+            case Defer(primary, deferred):
+                for part in deferred:
+                    self._compile_deferred(part, parent)
+                return self._compile(primary, parent) if primary is not None else _nothing
+            case Subscription():
+                raise ValueError("a subscription stands only at the top of a plan")
+
+    def _compile_deferred(self, part: DeferredNode, parent: int | None) -> None:
+        index = len(self._deferred)
+        self._deferred.append(compile_deferred(part, _nothing, self._fetches, parent))
+        if part.node is not None:
+            self._deferred[index] = replace(self._deferred[index], step=self._compile(part.node, index))
+
+
+@asynccontextmanager
+async def _closing(events: AsyncIterator[SubgraphResponse]) -> AsyncIterator[AsyncIterator[SubgraphResponse]]:
+    """End the subgraph's stream when the client's ends."""
+    try:
+        yield events
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _nothing(run: Run) -> None:
+    """No fetch is needed."""
+
+
+def _sequence(steps: list[Step]) -> Step:
+    async def run_all(run: Run) -> None:
+        for step in steps:
+            await step(run)
+
+    return run_all
+
+
+def _parallel(steps: list[Step]) -> Step:
+    async def run_all(run: Run) -> None:
+        await asyncio.gather(*(step(run) for step in steps))
+
+    return run_all

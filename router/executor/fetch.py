@@ -1,0 +1,201 @@
+"""One fetch: from the data to a request, and from the answer back into the data."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from router.errors import RequestErrorCode, SubgraphError
+from router.executor.failures import error_path, failed_fetch, subgraph_error
+from router.executor.merge import copied, merge_object
+from router.executor.paths import DataPath, Object, response_path, walk_located
+from router.executor.representations import Collect, Targets, compile_collect
+from router.executor.run import Run, Sent, Step
+from router.executor.transport import SubgraphRequest, SubgraphResponse
+from router.executor.typenames import compile_rewrites
+from router.query_plan.nodes import EntityFetch, Fetch, Items, Key, Path
+
+Batch = list[tuple[EntityFetch, list[Object], Targets]]
+"""For each entity fetch of one request: what is sent, and where the answers go."""
+
+logger = logging.getLogger(__name__)
+
+
+def compile_fetch(fetch: Fetch, isolate: frozenset[str] = frozenset()) -> Step:
+    """A fetch as a step of the execution.
+
+    ``isolate`` names the entity fetches (by alias) whose answers must not be shared between the places they are
+    merged into, because later fetches treat these places differently.
+    """
+    step = _EntityStep(fetch, isolate).run if fetch.entities else RootFetch(fetch).run
+
+    async def run_fetch(run: Run) -> None:
+        await step(run)
+        done = run.done.get(fetch.id)
+        if done is not None:
+            done.set()
+
+    return run_fetch
+
+
+def request_for(fetch: Fetch, run: Run, variables: dict[str, Any]) -> SubgraphRequest:
+    """The request of a fetch, with the client's variables that it needs added to ``variables``."""
+    for name in fetch.variables:
+        if name in run.variables:
+            variables[name] = run.variables[name]
+    return SubgraphRequest(fetch.document, variables or None, None, run.context.headers, fetch.kind)
+
+
+async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations: int) -> SubgraphResponse:
+    """Send a request. Raises SubgraphError, whatever the transport did."""
+    transport = run.transports.get(fetch.subgraph)
+    if transport is None:
+        raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
+    started = time.perf_counter()
+    try:
+        return await transport.execute(request)
+    except SubgraphError:
+        raise
+    except Exception:
+        # A transport is somebody's code: its bug must cost the client these fields, not the answer.
+        logger.exception("transport of subgraph %s failed", fetch.subgraph)
+        raise SubgraphError(RequestErrorCode.SUBGRAPH_ERROR, "The subgraph request failed.") from None
+    finally:
+        elapsed = (time.perf_counter() - started) * 1000
+        run.sent.append(Sent(fetch.id, fetch.subgraph, elapsed, representations))
+
+
+class RootFetch:
+    """A fetch that starts at a root type."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._rewrite = compile_rewrites(fetch.typename_rewrites)
+
+    async def run(self, run: Run) -> None:
+        try:
+            response = await call(self._fetch, run, request_for(self._fetch, run, {}), 0)
+        except SubgraphError as error:
+            run.add_error(failed_fetch(error, self._fetch.subgraph, [], run.context.trace_id))
+            return
+        self.merge(run, response)
+
+    def merge(self, run: Run, response: SubgraphResponse) -> None:
+        """Take over an answer, or one event of a subscription."""
+        if isinstance(response.data, dict):
+            self._rewrite(response.data)
+            if run.data:
+                merge_object(run.data, response.data)
+            else:
+                run.data.update(response.data)
+        elif not response.errors:
+            run.add_error(_no_data(self._fetch, run, []))
+        for raw in response.errors or ():
+            path = response_path(run.shape, run.data, tuple(error_path(raw)))
+            run.add_error(_reported(raw, self._fetch, run, path))
+
+
+class _EntityStep:
+    """A fetch through ``_entities``, of one or several fields."""
+
+    def __init__(self, fetch: Fetch, isolate: frozenset[str]) -> None:
+        self._fetch = fetch
+        self._isolate = isolate
+        self._rewrite = compile_rewrites(fetch.typename_rewrites)
+        self._collects: list[tuple[EntityFetch, Collect]] = [
+            (entities, compile_collect(entities)) for entities in fetch.entities
+        ]
+
+    async def run(self, run: Run) -> None:
+        whole: Batch = [(entities, *collect(run.data)) for entities, collect in self._collects]
+        longest = max(len(representations) for _, representations, _ in whole)
+        limit = run.context.max_representations
+        if longest == 0:
+            return
+        if longest <= limit:
+            await self._send(run, whole)
+            return
+        parts = [
+            [(entities, sent[at : at + limit], targets[at : at + limit]) for entities, sent, targets in whole]
+            for at in range(0, longest, limit)
+        ]
+        await asyncio.gather(*(self._send(run, part) for part in parts))
+
+    async def _send(self, run: Run, batch: Batch) -> None:
+        variables: dict[str, Any] = {entities.variable: sent for entities, sent, _ in batch}
+        count = sum(len(sent) for _, sent, _ in batch)
+        try:
+            response = await call(self._fetch, run, request_for(self._fetch, run, variables), count)
+            self._merge(run, response, batch)
+        except SubgraphError as error:
+            path = response_path(run.shape, run.data, _static_path(batch[0][0].paths[0]))
+            run.add_error(failed_fetch(error, self._fetch.subgraph, path, run.context.trace_id))
+
+    def _merge(self, run: Run, response: SubgraphResponse, batch: Batch) -> None:
+        if isinstance(response.data, dict):
+            for entities, sent, targets in batch:
+                answer = response.data.get(entities.alias)
+                if isinstance(answer, list) and len(answer) == len(sent):
+                    self._merge_entities(answer, targets, entities.alias in self._isolate)
+                elif answer is not None or (sent and not response.errors):
+                    raise SubgraphError(
+                        RequestErrorCode.SUBGRAPH_MALFORMED_RESPONSE,
+                        "The subgraph did not answer with one entity for each representation.",
+                    )
+        elif not response.errors:
+            run.add_error(_no_data(self._fetch, run, list(_static_path(batch[0][0].paths[0]))))
+        if response.errors:
+            self._report(run, response.errors, batch)
+
+    def _merge_entities(self, answer: list[Any], targets: Targets, isolate: bool) -> None:
+        for entity, places in zip(answer, targets, strict=True):
+            # Null: the subgraph does not know this entity. Its fields stay missing.
+            if type(entity) is not dict:
+                continue
+            self._rewrite(entity)
+            for place in places:
+                merge_object(place, copied(entity) if isolate else entity)
+
+    def _report(self, run: Run, errors: list[Any], batch: Batch) -> None:
+        located: dict[int, list[DataPath]] = {}
+        for entities, _, _ in batch:
+            for path in entities.paths:
+                for found, at in walk_located(run.data, path):
+                    places = located.setdefault(id(found), [])
+                    if at not in places:
+                        places.append(at)
+        by_alias = {entities.alias: targets for entities, _, targets in batch}
+        for raw in errors:
+            below = error_path(raw)
+            targets = by_alias.get(str(below[0]), []) if below else []
+            index = below[1] if len(below) > 1 else None
+            if isinstance(index, int) and 0 <= index < len(targets):
+                at_all = {at: None for target in targets[index] for at in located.get(id(target), [])}
+                for at in at_all:
+                    where = response_path(run.shape, run.data, (*at, *below[2:]))
+                    run.add_error(_reported(raw, self._fetch, run, where))
+            else:
+                where = response_path(run.shape, run.data, _static_path(batch[0][0].paths[0]))
+                run.add_error(_reported(raw, self._fetch, run, where))
+
+
+def _static_path(path: Path) -> DataPath:
+    """The part of a plan's path that is the same for all objects it leads to."""
+    steps: list[str | int] = []
+    for segment in path:
+        if isinstance(segment, Items):
+            break
+        if isinstance(segment, Key):
+            steps.append(segment.name)
+    return tuple(steps)
+
+
+def _no_data(fetch: Fetch, run: Run, path: list[str | int]) -> dict[str, Any]:
+    error = SubgraphError(RequestErrorCode.SUBGRAPH_MALFORMED_RESPONSE, "The subgraph answered without data.")
+    return failed_fetch(error, fetch.subgraph, path, run.context.trace_id)
+
+
+def _reported(raw: Any, fetch: Fetch, run: Run, path: list[str | int]) -> dict[str, Any]:
+    return subgraph_error(raw, fetch.subgraph, path, run.context.trace_id, details=run.context.error_details)
