@@ -40,7 +40,10 @@ def _server(url: URL, pool_size: int) -> AsyncEngine:
         options["connect_args"] = {"server_settings": limits, "timeout": 5}
     else:
         setup = f"SET innodb_lock_wait_timeout={LOCK_TIMEOUT_SECONDS}, max_statement_time={SQL_TIMEOUT_SECONDS}"
-        options["connect_args"] = {"init_command": setup + ", time_zone='+00:00'", "connect_timeout": 5}
+        options["connect_args"] = {
+            "init_command": setup + ", time_zone='+00:00', max_error_count=65535",
+            "connect_timeout": 5,
+        }
     return create_async_engine(
         url,
         isolation_level="READ COMMITTED",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, func, literal_column, or_, select, text
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Row = Mapping[str, Any]
+
+_MYSQL_DUPLICATE = 1062
 
 
 async def insert_ignore(tx: AsyncConnection, table: Table, rows: Sequence[Row]) -> int:
@@ -23,10 +26,19 @@ async def insert_ignore(tx: AsyncConnection, table: Table, rows: Sequence[Row]) 
     elif dialect == "sqlite":
         statement = sqlite.insert(table).values(list(rows)).on_conflict_do_nothing()
     else:
-        first = next(iter(table.primary_key.columns))
-        statement = mysql.insert(table).values(list(rows)).on_duplicate_key_update({first.name: first})
+        # ON DUPLICATE KEY UPDATE would count the rows found too: the drivers ask for matched, not for changed rows.
+        statement = mysql.insert(table).values(list(rows)).prefix_with("IGNORE")
     result = await tx.execute(statement)
+    if dialect not in ("postgresql", "sqlite"):
+        await _raise_what_ignore_hides(tx)
     return max(result.rowcount, 0)
+
+
+async def _raise_what_ignore_hides(tx: AsyncConnection) -> None:
+    """IGNORE passes over duplicate keys, as it should, but also over cut texts, missing values, broken references."""
+    for _, number, message in await tx.execute(text("SHOW WARNINGS")):
+        if number != _MYSQL_DUPLICATE:
+            raise IntegrityError("INSERT IGNORE", None, Exception(number, message))
 
 
 async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[Row], *, newer_by: str | None = None) -> None:

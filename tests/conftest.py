@@ -1,0 +1,132 @@
+"""Fixtures for every test: servers started on first use, fresh databases, and the flag that rewrites golden files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.support import servers
+from tests.support.databases import drop_database, fresh_database, on_server
+from tests.support.process import Unavailable
+
+T = TypeVar("T")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite golden files with what the code gives now")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether to rewrite golden files instead of comparing."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+def _serve(server: AbstractContextManager[T]) -> Iterator[T]:
+    try:
+        started = server.__enter__()
+    except Unavailable as reason:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(str(reason), pytrace=False)
+        pytest.skip(str(reason))
+    try:
+        yield started
+    finally:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgres_servers() -> Iterator[servers.Postgres]:
+    yield from _serve(servers.postgres_with_replica())
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_servers: servers.Postgres) -> str:
+    """A PostgreSQL primary."""
+    return postgres_servers.url
+
+
+@pytest.fixture(scope="session")
+def postgres_replica_url(postgres_servers: servers.Postgres) -> str:
+    """The streaming replica of ``postgres_url``."""
+    return postgres_servers.replica_url
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A MariaDB server."""
+    yield from _serve(servers.mariadb())
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> Iterator[str]:
+    """A RabbitMQ server, shared: a test deletes the queues it made."""
+    yield from _serve(servers.rabbitmq())
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server, shared: a test uses keys of its own."""
+    yield from _serve(servers.redis())
+
+
+@pytest.fixture
+async def postgres_database_url(postgres_url: str) -> AsyncIterator[str]:
+    """A fresh database on the PostgreSQL primary."""
+    url = await fresh_database(postgres_url)
+    yield url
+    await drop_database(url)
+
+
+@pytest.fixture
+def postgres_replica_database_url(postgres_database_url: str, postgres_replica_url: str) -> str:
+    """The replica's copy of ``postgres_database_url``."""
+    return on_server(postgres_replica_url, postgres_database_url)
+
+
+@pytest.fixture
+async def mariadb_database_url(mariadb_url: str) -> AsyncIterator[str]:
+    """A fresh database on MariaDB."""
+    url = await fresh_database(mariadb_url)
+    yield url
+    await drop_database(url)
+
+
+@pytest.fixture
+def sqlite_database_url(tmp_path: Path) -> str:
+    """A fresh SQLite file."""
+    return f"sqlite+aiosqlite:///{tmp_path}/test.db"
+
+
+SERVERS = [
+    pytest.param("postgresql", marks=pytest.mark.integration),
+    pytest.param("mariadb", marks=pytest.mark.integration),
+]
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """A fresh, empty database on SQLite, PostgreSQL and MariaDB in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path}/test.db"
+        return
+    url = await fresh_database(
+        request.getfixturevalue("postgres_url" if request.param == "postgresql" else "mariadb_url")
+    )
+    yield url
+    await drop_database(url)
+
+
+@pytest.fixture(params=SERVERS)
+async def server_database_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A fresh, empty database on PostgreSQL and MariaDB in turn: where two writers meet."""
+    url = await fresh_database(
+        request.getfixturevalue("postgres_url" if request.param == "postgresql" else "mariadb_url")
+    )
+    yield url
+    await drop_database(url)

@@ -1,0 +1,149 @@
+"""Transactions: all or nothing, tried again when the database asks, reads from the replica only when allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import Column, Integer, Table, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.base import TABLE_OPTIONS, new_metadata
+from db.session import Database, is_retryable
+from tests.support.waiting import eventually
+
+METADATA = new_metadata()
+COUNTERS = Table(
+    "counters",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("value", Integer, nullable=False),
+    **TABLE_OPTIONS,
+)
+
+
+async def _prepare(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.run_sync(METADATA.create_all)
+        await tx.execute(insert(COUNTERS), [{"id": 1, "value": 0}, {"id": 2, "value": 0}])
+
+
+async def _values(database: Database) -> list[int]:
+    async with database.read() as connection:
+        return list((await connection.execute(select(COUNTERS.c.value).order_by(COUNTERS.c.id))).scalars())
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database(database_url) as opened:
+        await _prepare(opened)
+        yield opened
+
+
+async def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
+    """The block's exception comes out and its writes do not stay."""
+
+    async def fail(tx: AsyncConnection) -> None:
+        await tx.execute(update(COUNTERS).values(value=9))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await database.run(fail)
+    assert await _values(database) == [0, 0]
+
+
+async def test_concurrent_increments_all_count(database: Database) -> None:
+    """Twenty transactions on one row: none is lost, on any database."""
+
+    async def add(tx: AsyncConnection) -> None:
+        await tx.execute(update(COUNTERS).where(COUNTERS.c.id == 1).values(value=COUNTERS.c.value + 1))
+
+    await asyncio.gather(*(database.run(add) for _ in range(20)))
+    assert await _values(database) == [20, 0]
+
+
+class _Meeting:
+    """Two transactions take one row each, wait for the other to have done so, and then want the other's row."""
+
+    def __init__(self) -> None:
+        self.arrived = 0
+        self.both = asyncio.Event()
+        self.tries = 0
+
+    async def cross(self, tx: AsyncConnection, first: int, second: int) -> None:
+        self.tries += 1
+        await tx.execute(update(COUNTERS).where(COUNTERS.c.id == first).values(value=COUNTERS.c.value + 1))
+        self.arrived += 1
+        if self.arrived == 2:
+            self.both.set()
+        await self.both.wait()
+        await tx.execute(update(COUNTERS).where(COUNTERS.c.id == second).values(value=COUNTERS.c.value + 1))
+
+
+async def test_run_tries_again_after_a_deadlock(server_database_url: str) -> None:
+    """The database ends one of two crossed transactions; both take effect in the end, each once."""
+    async with Database(server_database_url) as database:
+        await _prepare(database)
+        meeting = _Meeting()
+        await asyncio.gather(
+            database.run(lambda tx: meeting.cross(tx, 1, 2)), database.run(lambda tx: meeting.cross(tx, 2, 1))
+        )
+        assert await _values(database) == [2, 2]
+        assert meeting.tries > 2, "there was no deadlock to recover from"
+
+
+async def test_without_run_a_deadlock_reaches_the_caller(server_database_url: str) -> None:
+    """The control: it is a real deadlock, and it is one that ``is_retryable`` knows."""
+    async with Database(server_database_url) as database:
+        await _prepare(database)
+        meeting = _Meeting()
+
+        async def cross(first: int, second: int) -> None:
+            async with database.transaction() as tx:
+                await meeting.cross(tx, first, second)
+
+        outcomes = await asyncio.gather(cross(1, 2), cross(2, 1), return_exceptions=True)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        assert errors
+        assert all(is_retryable(error) for error in errors)
+
+
+async def test_other_errors_are_not_tried_again(database: Database) -> None:
+    """A statement that is wrong is wrong the second time too."""
+    tries = 0
+
+    async def wrong(tx: AsyncConnection) -> None:
+        nonlocal tries
+        tries += 1
+        await tx.execute(text("SELECT * FROM nowhere"))
+
+    with pytest.raises(DBAPIError):
+        await database.run(wrong)
+    assert tries == 1
+
+
+@pytest.mark.integration
+async def test_stale_reads_go_to_the_replica_and_others_do_not(
+    postgres_database_url: str, postgres_replica_database_url: str
+) -> None:
+    """``read(stale_ok=True)`` is served by the standby, which follows; everything else by the primary."""
+    async with Database(postgres_database_url, postgres_replica_database_url) as database:
+        await _prepare(database)
+
+        async def replica_has_it() -> bool:
+            try:
+                async with database.read(stale_ok=True) as connection:
+                    return len((await connection.execute(select(COUNTERS))).all()) == 2
+            except DBAPIError:
+                return False
+
+        await eventually(replica_has_it)
+        standby = text("SELECT pg_is_in_recovery()")
+        async with database.read(stale_ok=True) as connection:
+            assert (await connection.execute(standby)).scalar_one() is True
+        async with database.read() as connection:
+            assert (await connection.execute(standby)).scalar_one() is False
+        async with database.transaction() as tx:
+            assert (await tx.execute(standby)).scalar_one() is False
