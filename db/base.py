@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Table
+from sqlalchemy.orm import DeclarativeBase
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -21,3 +22,10 @@ TABLE_OPTIONS: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "u
 def new_metadata() -> MetaData:
     """A subgraph's own metadata: ``class Base(DeclarativeBase): metadata = new_metadata()``."""
     return MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def table_of(model: type[DeclarativeBase]) -> Table:
+    """The Core table of a declared model: statements on hot paths are written on it."""
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table

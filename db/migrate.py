@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from alembic import command, context
+from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy import JSON, Connection, MetaData, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from db import engine
+from db.columns import UtcDateTime
 
 
 def _config(migrations: Path, url: str) -> Config:
@@ -36,7 +39,8 @@ async def revise(url: str, migrations: Path, message: str) -> None:
     def run(connection: Connection) -> None:
         config = _config(migrations, url)
         config.attributes["connection"] = connection
-        command.revision(config, message=message, autogenerate=True)
+        number = 1 + sum(1 for _ in (migrations / "versions").glob("[0-9]*.py"))
+        command.revision(config, message=message, autogenerate=True, rev_id=f"{number:04d}")
 
     await _with_connection(url, run)
 
@@ -49,9 +53,21 @@ def run_environment(metadata: MetaData) -> None:
         target_metadata=metadata,
         compare_type=True,
         render_as_batch=connection.dialect.name == "sqlite",
+        render_item=_render,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _render(kind: str, item: object, autogen: AutogenContext) -> str | Literal[False]:
+    """Our own column types, imported by their names; False leaves the rest to Alembic."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        autogen.imports.add("from db.columns import UtcDateTime")
+        return "UtcDateTime()"
+    if kind == "type" and isinstance(item, JSON):
+        autogen.imports.add("from db.columns import JsonType")
+        return "JsonType"
+    return False
 
 
 async def create_database(url: str) -> None:

@@ -65,6 +65,14 @@ class Consumer:
             await self._subscription.cancel()
             self._subscription = None
 
+    async def run(self) -> None:
+        """Consume until cancelled."""
+        await self.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.stop()
+
     async def handle(self, message: Message) -> None:
         """Apply or bury every event of ``message``. Raises when some must be delivered again."""
         try:

@@ -77,3 +77,10 @@ class RedisChanges:
             yield channels
         finally:
             await channels.aclose()  # type: ignore[no-untyped-call]
+
+
+async def started(changes: AsyncIterator[str]) -> AsyncIterator[str]:
+    """One telling at once, so that a listener sends what is true now, then those that come."""
+    yield ""
+    async for topic in changes:
+        yield topic

@@ -1,0 +1,1 @@
+"""Delivery: addresses, shipping costs, shipments and where they are."""

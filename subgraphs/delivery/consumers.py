@@ -1,0 +1,101 @@
+"""What delivery does when others tell something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.failpoints import failpoint
+from db.statements import insert_ignore, upsert
+from messaging.consumer import Handler
+from messaging.envelope import Event
+from messaging.events import EventData
+from messaging.events.funding import PledgeCanceled, PledgeReserved
+from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPlaced
+from messaging.events.users import PartnerChanged
+from messaging.outbox import record
+from subgraphs.delivery import requests
+from subgraphs.delivery.addresses import SOURCE
+from subgraphs.delivery.models import deliveries, outbox, partner_copies, pledge_copies
+
+
+def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
+    """The handler of each event type that delivery consumes."""
+
+    async def delivery_requested(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Callable[[], None]:
+        answers = await requests.request(tx, [event.data for event in events], now())
+        await record(tx, outbox, SOURCE, answers)
+        failpoint("delivery.request.before_commit")
+        return lambda: failpoint("delivery.request.after_commit")
+
+    async def cancel_requested(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Callable[[], None]:
+        await record(tx, outbox, SOURCE, await requests.cancel(tx, [event.data for event in events]))
+        return lambda: failpoint("delivery.cancel.after_commit")
+
+    return {
+        DeliveryRequested: delivery_requested,
+        DeliveryCancelRequested: cancel_requested,
+        OrderPlaced: order_placed,
+        PledgeReserved: pledge_reserved,
+        PledgeCanceled: pledge_canceled,
+        PartnerChanged: partner_changed,
+    }
+
+
+async def order_placed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+    rows = [
+        {"order_id": event.data.order_id, "buyer_id": event.data.buyer_id, "finished": False}
+        for event in sorted(events, key=lambda each: str(each.data.order_id))
+    ]
+    await insert_ignore(tx, deliveries, rows)
+    for row in rows:  # a cancellation that overtook the order left a row without a buyer
+        await tx.execute(
+            update(deliveries)
+            .where(deliveries.c.order_id == row["order_id"], deliveries.c.buyer_id.is_(None))
+            .values(buyer_id=row["buyer_id"])
+        )
+
+
+async def pledge_reserved(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+    rows = {
+        event.data.pledge_id: {
+            "pledge_id": event.data.pledge_id,
+            "version": event.data.version,
+            "backer_id": event.data.backer_id,
+            "address_id": event.data.shipping_address_id,
+            "canceled": False,
+        }
+        for event in sorted(events, key=lambda each: int(each.data.version))
+    }
+    await upsert(tx, pledge_copies, list(rows.values()), newer_by="version")
+
+
+async def pledge_canceled(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+    rows = [
+        {
+            "pledge_id": event.data.pledge_id,
+            "version": event.data.version,
+            "backer_id": event.data.backer_id,
+            "address_id": None,
+            "canceled": True,
+        }
+        for event in events
+    ]
+    await upsert(tx, pledge_copies, rows, newer_by="version")
+
+
+async def partner_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+    rows = {
+        event.data.partner_id: {
+            "partner_id": event.data.partner_id,
+            "version": event.data.version,
+            "status": event.data.status,
+            "member_ids": list(event.data.member_ids),
+        }
+        for event in sorted(events, key=lambda each: int(each.data.version))
+    }
+    await upsert(tx, partner_copies, list(rows.values()), newer_by="version")
