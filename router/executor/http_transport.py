@@ -1,0 +1,64 @@
+"""GraphQL over HTTP to one subgraph: JSON for operations, server-sent events for subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from router.errors import RequestErrorCode, SubgraphError
+from router.executor.decode import decode_response
+from router.executor.event_stream import EventTooLarge, read_events
+from router.executor.http_client import HttpClient
+from router.executor.json_bytes import write_json
+from router.executor.transport import SubgraphRequest, SubgraphResponse
+
+ACCEPT_JSON = "application/graphql-response+json, application/json;q=0.9"
+
+
+class HttpTransport:
+    """A subgraph at a URL. The client may serve several transports; it is closed with the last of them."""
+
+    def __init__(self, url: str, client: HttpClient, *, max_bytes: int = 16 * 1024 * 1024) -> None:
+        self._url = url
+        self._client = client
+        self._max_bytes = max_bytes
+
+    async def execute(self, request: SubgraphRequest) -> SubgraphResponse:
+        """Run a query or a mutation. Raises SubgraphError."""
+        headers = {**request.headers, "content-type": "application/json", "accept": ACCEPT_JSON}
+        answer = await self._client.post(self._url, _body(request), headers, self._max_bytes)
+        return decode_response(answer.body, answer.status)
+
+    async def execute_raw(self, request: SubgraphRequest) -> bytes | memoryview:
+        """Run a query and give the body as it came. Raises SubgraphError unless the status is a success."""
+        headers = {**request.headers, "content-type": "application/json", "accept": ACCEPT_JSON}
+        answer = await self._client.post(self._url, _body(request), headers, self._max_bytes)
+        if not 200 <= answer.status < 300:
+            decode_response(answer.body, answer.status)
+        return answer.body
+
+    async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
+        """Run a subscription in the "distinct connections" mode of the GraphQL over SSE protocol."""
+        headers = {**request.headers, "content-type": "application/json", "accept": "text/event-stream"}
+        chunks = self._client.stream(self._url, _body(request), headers)
+        try:
+            async for event in read_events(chunks, self._max_bytes):
+                if event.name == "complete":
+                    return
+                if event.name == "next":
+                    yield decode_response(event.data.encode())
+        except EventTooLarge:
+            message = "The subgraph's event is too large."
+            raise SubgraphError(RequestErrorCode.SUBGRAPH_MALFORMED_RESPONSE, message) from None
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.close()
+
+
+def _body(request: SubgraphRequest) -> bytes:
+    message: dict[str, object] = {"query": request.query}
+    if request.variables:
+        message["variables"] = request.variables
+    if request.operation_name is not None:
+        message["operationName"] = request.operation_name
+    return write_json(message)

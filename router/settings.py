@@ -1,0 +1,177 @@
+"""Every setting of the router, with its default. Environment: ``ROUTER_`` and the name in capitals.
+
+Times are in seconds, sizes in bytes. A nested setting is reached by a double underscore:
+``ROUTER_LIMITS__DEPTH=20``. A configuration file (``--config router.yaml``) holds the same names; the environment wins
+over it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from router.errors import SourceError
+
+KIB = 1024
+
+
+class Limits(BaseModel):
+    """What a request may ask for. Counting remembers fragments, so it costs no more than the document's length."""
+
+    body_bytes: int = Field(default=256 * KIB, description="Request body; more is answered with 413.")
+    header_bytes: int = Field(default=32 * KIB, description="All headers; more is answered with 431.")
+    headers: int = Field(default=100, description="Number of headers; more is answered with 431.")
+    document_bytes: int = Field(default=64 * KIB, description="Operation text.")
+    tokens: int = Field(default=2_000, description="Lexical tokens of a document.")
+    comments: int = Field(default=50, description="Comments of a document.")
+    depth: int = Field(default=12, description="Nesting of fields. Introspection is not counted.")
+    aliases: int = Field(default=30, description="Aliased fields, fragments expanded.")
+    root_fields: int = Field(default=10, description="Root fields of a query, fragments expanded.")
+    mutation_root_fields: int = Field(default=5, description="Root fields of a mutation.")
+    fields_anonymous: int = Field(
+        default=500, description="Fields of an anonymous caller's operation, fragments expanded."
+    )
+    fields_signed_in: int = Field(
+        default=1_500, description="Fields of a signed-in caller's operation, fragments expanded."
+    )
+    same_key: int = Field(default=20, description="Selections of one response key in one selection set.")
+    directives: int = Field(default=20, description="Directives of a document.")
+    directives_per_place: int = Field(default=3, description="Directives at one place.")
+    operations: int = Field(default=5, description="Operations in a document.")
+    name_length: int = Field(default=128, description="Length of any name.")
+    variables: int = Field(default=50, description="Variables of an operation.")
+    representations: int = Field(default=1_000, description="Representations in one entity request; more are split.")
+    validation_errors: int = Field(default=10, description="Validation errors that are reported.")
+
+
+class TokenSettings(BaseModel):
+    """Which access tokens (JWT) are accepted."""
+
+    jwks_url: str | None = Field(
+        default=None, description="Where the issuer publishes its keys. None: no tokens are accepted."
+    )
+    issuer: str | None = Field(default=None, description="Required value of `iss`.")
+    audience: str | None = Field(default=None, description="Required value of `aud`.")
+    algorithms: tuple[str, ...] = Field(
+        default=("EdDSA", "Ed25519", "RS256", "ES256"), description="Accepted algorithms."
+    )
+    leeway: float = Field(default=5.0, description="Clock difference that is forgiven.")
+    jwks_lifetime: float = Field(
+        default=300.0, description="Keys are fetched anew after this, and for an unknown key id."
+    )
+    cache_size: int = Field(default=10_000, description="Verified tokens that are remembered until they expire.")
+
+
+class SubgraphSettings(BaseModel):
+    """What differs for one subgraph."""
+
+    url: str | None = Field(default=None, description="In place of the supergraph's routing URL.")
+    timeout: float | None = Field(default=None, description="In place of `subgraph_timeout`.")
+    subscriptions: Literal["sse", "ws"] = Field(default="sse", description="Protocol of its subscriptions.")
+    subscriptions_url: str | None = Field(
+        default=None, description="For subscriptions over WebSocket; default: the URL."
+    )
+    trust_answers: bool = Field(
+        default=False,
+        description="Pass answers through unread where a plan is one fetch of the client's own shape. Only for "
+        "subgraphs whose server is known to keep to its schema: their values are not checked again.",
+    )
+
+
+class Settings(BaseSettings):
+    """The router's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="ROUTER_", env_nested_delimiter="__", extra="forbid")
+
+    dev: bool = Field(default=False, description="Introspection, explorer, error details, and plans on request.")
+    introspection: bool = Field(default=False, description="Answer `__schema` and `__type`; `dev` implies it.")
+    limits: Limits = Field(default_factory=lambda: Limits())
+    tokens: TokenSettings = Field(default_factory=lambda: TokenSettings())
+    subgraphs: dict[str, SubgraphSettings] = Field(default_factory=dict)
+
+    request_timeout: float = Field(default=8.0, description="The whole request.")
+    planning_timeout: float = Field(default=1.0, description="Planning one operation.")
+    subgraph_timeout: float = Field(default=3.0, description="One request to a subgraph.")
+    connect_timeout: float = Field(default=0.5, description="Connecting to a subgraph.")
+    subgraph_response_bytes: int = Field(default=16 * KIB * KIB, description="One subgraph's answer.")
+    http_client: Literal["pyreqwest", "aiohttp"] = Field(
+        default="pyreqwest", description="HTTP client towards subgraphs."
+    )
+
+    forward_headers: tuple[str, ...] = Field(
+        default=("accept-language", "traceparent", "tracestate", "baggage", "idempotency-key", "x-request-id"),
+        description="Request headers that go to every subgraph, in lower case.",
+    )
+    strip_headers: tuple[str, ...] = Field(
+        default=(
+            "x-user-id",
+            "x-user-roles",
+            "x-forwarded-user",
+            "x-auth-request-user",
+            "x-remote-user",
+            "remote-user",
+        ),
+        description="Identity headers that no client may set; never forwarded, whatever `forward_headers` says.",
+    )
+    claims_header: str = Field(default="router-claims", description="Carries the verified claims to subgraphs.")
+    claims_secret: SecretStr | None = Field(default=None, description="Signs the claims. None: no claims are sent.")
+    claims_lifetime: float = Field(default=60.0, description="How long a subgraph may accept one claims header.")
+
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="Origins whose pages may call the graph; `*` for any."
+    )
+    csrf_headers: tuple[str, ...] = Field(
+        default=("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name"),
+        description="Any of them proves that a browser asked before sending.",
+    )
+
+    document_cache: int = Field(default=2_000, description="Parsed and validated documents that are kept.")
+    plan_cache: int = Field(default=2_000, description="Compiled plans that are kept.")
+    override_labels: tuple[str, ...] = Field(default=(), description="Override labels that are always active.")
+
+    subscription_init_timeout: float = Field(default=10.0, description="WebSocket: until `connection_init`.")
+    subscription_ping: float = Field(
+        default=30.0, description="WebSocket and event streams: a sign of life that often."
+    )
+    subscriptions_per_socket: int = Field(default=20, description="WebSocket: operations at once.")
+    explorer_assets: Path = Field(default=Path("clients/explorer/dist"), description="The built explorer.")
+
+    @property
+    def answers_introspection(self) -> bool:
+        """Whether clients may introspect."""
+        return self.dev or self.introspection
+
+
+def read_settings(config: Path | None, **overrides: Any) -> Settings:
+    """Settings from a file, the environment and ``overrides``, each winning over the one before.
+
+    The file's ``subgraphs`` may have the shape that composition reads; its ``routing_url`` and ``schema`` are left to
+    it. Raises SourceError for an unreadable file and pydantic's ValidationError, which names every bad setting.
+    """
+    document: Any = {}
+    if config is not None:
+        try:
+            document = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise SourceError(f"Cannot read {config}: {error}") from error
+        if not isinstance(document, dict):
+            raise SourceError(f"{config} is not a mapping of settings.")
+    document.pop("federation_version", None)
+    for entry in (document.get("subgraphs") or {}).values():
+        if isinstance(entry, dict):
+            entry.pop("schema", None)
+            entry.pop("routing_url", None)
+    from_environment = Settings().model_dump(exclude_unset=True)
+    return Settings(**_merged(_merged(document, from_environment), overrides))
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        known = merged.get(name)
+        merged[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
