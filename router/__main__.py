@@ -6,12 +6,21 @@ Every command is thin: it reads its inputs, calls one phase, prints what came of
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
+from json import dumps, loads
 from pathlib import Path
-from typing import Annotated
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from router.errors import RouterError
+
+if TYPE_CHECKING:
+    from router.planner.plan import Stages
+    from router.query_graph.build import QueryGraph
+
+T = TypeVar("T")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -25,7 +34,9 @@ def _group() -> None:
 def compose(
     subgraph: Annotated[list[str] | None, typer.Option(metavar="NAME=URL=SDLFILE", help="Repeat for each.")] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file that lists the subgraphs.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Where to write the supergraph SDL; else standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write the supergraph SDL; else standard output.")
+    ] = None,
 ) -> None:
     """Compose subgraphs into a supergraph SDL, or print every reason why that cannot be done."""
     from router.composition.compose import compose as compose_subgraphs
@@ -49,6 +60,122 @@ def _failed(*messages: str) -> typer.Exit:
     for message in messages:
         typer.echo(f"error {message}", err=True)
     return typer.Exit(code=1)
+
+
+# --- planning -----------------------------------------------------------------------------------------------------
+
+SupergraphFile = Annotated[Path, typer.Option("--supergraph", help="The supergraph SDL.")]
+OperationFile = Annotated[str, typer.Option("--operation", help="A file with the operation, or - for standard input.")]
+OperationName = Annotated[str | None, typer.Option("--operation-name", help="Which operation of the document.")]
+Variables = Annotated[str, typer.Option("--variables", help="JSON; only what @skip, @include and @defer use matters.")]
+Labels = Annotated[list[str] | None, typer.Option("--override-label", help="An active @override label. Repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def graph(supergraph: SupergraphFile, override_label: Labels = None, json: Json = False) -> None:
+    """Print the query graph: every node an operation can reach, and its edges."""
+    from router.planner.inspect import describe_graph
+
+    nodes = describe_graph(_query_graph(supergraph, override_label))
+    _print(nodes, json, (line for node, edges in nodes.items() for line in (node, *(f"  {edge}" for edge in edges))))
+
+
+@app.command()
+def paths(
+    supergraph: SupergraphFile,
+    operation: OperationFile,
+    operation_name: OperationName = None,
+    variables: Variables = "{}",
+    override_label: Labels = None,
+    json: Json = False,
+) -> None:
+    """Print, for every field of an operation, the ways to it and what each costs."""
+    from router.planner.inspect import describe_paths
+
+    found = _planned(describe_paths, _stages(supergraph, operation, operation_name, variables, override_label))
+    _print(found, json, (line for field, ways in found.items() for line in (field, *(f"  {way}" for way in ways))))
+
+
+@app.command()
+def fetch_graph(
+    supergraph: SupergraphFile,
+    operation: OperationFile,
+    operation_name: OperationName = None,
+    variables: Variables = "{}",
+    override_label: Labels = None,
+    json: Json = False,
+) -> None:
+    """Print every fetch of an operation and which fetches it waits for."""
+    from router.planner.inspect import describe_fetch_graph
+
+    found = _planned(describe_fetch_graph, _stages(supergraph, operation, operation_name, variables, override_label))
+    lines = (
+        line
+        for fetch in found
+        for line in (f"{fetch['id']} {fetch['subgraph']} after {fetch['after']}", *(f"  {p}" for p in fetch["fetches"]))
+    )
+    _print(found, json, lines)
+
+
+@app.command()
+def plan(
+    supergraph: SupergraphFile,
+    operation: OperationFile,
+    operation_name: OperationName = None,
+    variables: Variables = "{}",
+    override_label: Labels = None,
+    json: Json = False,
+) -> None:
+    """Print the query plan of an operation."""
+    from router.planner.plan import finish
+    from router.query_plan.codec import to_data
+    from router.query_plan.printer import print_plan
+
+    found = _planned(finish, _stages(supergraph, operation, operation_name, variables, override_label))
+    _print(to_data(found), json, [print_plan(found).rstrip()])
+
+
+def _query_graph(supergraph: Path, labels: list[str] | None) -> QueryGraph:
+    from router.query_graph.build import QueryGraph
+    from router.supergraph.load import load_supergraph
+
+    try:
+        return QueryGraph(load_supergraph(supergraph.read_text(encoding="utf-8")), frozenset(labels or ()))
+    except (RouterError, OSError) as error:
+        raise _failed(str(error)) from error
+
+
+def _stages(supergraph: Path, operation: str, name: str | None, variables: str, labels: list[str] | None) -> Stages:
+    """An operation on its way through the planner."""
+    from graphql import GraphQLError, parse, validate
+
+    from router.operation.normalize import normalize
+    from router.planner.plan import DEADLINE, Stages
+    from router.supergraph.api_schema import api_schema
+
+    query_graph = _query_graph(supergraph, labels)
+    try:
+        document = parse(sys.stdin.read() if operation == "-" else Path(operation).read_text(encoding="utf-8"))
+        schema = api_schema(query_graph.supergraph)
+        if errors := validate(schema, document):
+            raise _failed(*(str(error) for error in errors))
+        values = {key: value for key, value in loads(variables).items() if isinstance(value, bool)}
+        normalized = normalize(document, name, schema, values)
+    except (RouterError, GraphQLError, OSError, ValueError) as error:
+        raise _failed(str(error)) from error
+    return Stages(query_graph, normalized, monotonic() + DEADLINE)
+
+
+def _planned(describe: Callable[[Stages], T], stages: Stages) -> T:
+    try:
+        return describe(stages)
+    except RouterError as error:
+        raise _failed(str(error)) from error
+
+
+def _print(data: object, as_json: bool, lines: Iterable[str]) -> None:
+    typer.echo(dumps(data, indent=2, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
 if __name__ == "__main__":

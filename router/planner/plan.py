@@ -30,14 +30,22 @@ from router.query_graph.build import QueryGraph
 from router.query_graph.model import Node, Want
 from router.query_plan.nodes import PlanNode, QueryPlan
 
+DEADLINE = 1.0
+"""Seconds a plan may take."""
 
-def plan(graph: QueryGraph, operation: Operation, *, deadline: float = 1.0) -> QueryPlan:
+
+def plan(graph: QueryGraph, operation: Operation, *, deadline: float = DEADLINE) -> QueryPlan:
     """Plan an operation that is valid against the API schema.
 
     ``deadline`` is in seconds of wall-clock time. Override labels are part of the graph. Raises PlanningError if some
     field cannot be reached, or the deadline has passed.
     """
-    stages = Stages(graph, operation, time.monotonic() + deadline)
+    return finish(Stages(graph, operation, time.monotonic() + deadline))
+
+
+def finish(stages: Stages) -> QueryPlan:
+    """Take an operation through all stages."""
+    operation = stages.operation
     node = sequence(stages.linearize(step) for step in stages.steps())
     if operation.kind == "subscription":
         node = as_subscription(node)

@@ -43,12 +43,13 @@ class SelectionTree:
         return self.fragments.setdefault(type_name, SelectionTree())
 
     def prune(self) -> None:
-        """Drop type conditions that select nothing."""
+        """Drop type conditions that select nothing, or only leaves that are selected without a condition."""
         for selected in self.fields.values():
             if selected.tree:
                 selected.tree.prune()
         for tree in self.fragments.values():
             tree.prune()
+            tree.fields = {key: inner for key, inner in tree.fields.items() if inner.tree or key not in self.fields}
         self.fragments = {name: tree for name, tree in self.fragments.items() if not tree.empty}
 
     @property

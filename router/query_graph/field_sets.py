@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphql import FieldNode, GraphQLError, InlineFragmentNode, SelectionSetNode, parse, print_ast
+from graphql import FieldNode, GraphQLError, InlineFragmentNode, SelectionSetNode, parse
 from graphql.language import OperationDefinitionNode
 
 from router.errors import SupergraphError
-from router.operation.model import Argument
+from router.operation.passes.literals import canonical_arguments
 from router.query_graph.model import ProvidedField, Want
 from router.supergraph.model import Supergraph
 
@@ -41,7 +41,7 @@ def _wants(
 
 def _want(supergraph: Supergraph, parent: str, types: frozenset[str], node: FieldNode) -> Want:
     name = node.name.value
-    arguments = tuple(Argument(a.name.value, print_ast(a.value)) for a in node.arguments or ())
+    arguments = canonical_arguments(node.arguments or ())
     if name == "__typename":
         return Want(name, types)
     definition = supergraph.field(parent, name)
@@ -52,6 +52,9 @@ def _want(supergraph: Supergraph, parent: str, types: frozenset[str], node: Fiel
     if node.selection_set:
         possible = supergraph.possible_types.get(inner, frozenset())
         selections = tuple(_wants(supergraph, inner, possible, node.selection_set))
+        if supergraph.types[inner].is_abstract and all(want.name != "__typename" for want in selections):
+            # Whoever receives the set must be told which type each object is of.
+            selections = (Want("__typename", possible), *selections)
     return Want(name, types, arguments, selections)
 
 

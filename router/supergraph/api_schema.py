@@ -35,16 +35,8 @@ from router.supergraph.model import Supergraph
 KEPT_DIRECTIVES = frozenset({"deprecated", "specifiedBy", "oneOf"})
 DEFER = "directive @defer(label: String, if: Boolean! = true) on FRAGMENT_SPREAD | INLINE_FRAGMENT"
 EXECUTABLE = frozenset(
-    [
-        "QUERY",
-        "MUTATION",
-        "SUBSCRIPTION",
-        "FIELD",
-        "FRAGMENT_DEFINITION",
-        "FRAGMENT_SPREAD",
-        "INLINE_FRAGMENT",
-        "VARIABLE_DEFINITION",
-    ]
+    {"QUERY", "MUTATION", "SUBSCRIPTION", "FIELD"}
+    | {"FRAGMENT_DEFINITION", "FRAGMENT_SPREAD", "INLINE_FRAGMENT", "VARIABLE_DEFINITION"}
 )
 
 AnyNode = TypeVar("AnyNode", bound=Node)

@@ -33,7 +33,9 @@ def _compose(subgraphs: tuple[tuple[str, str], ...]) -> str:
 
 def supergraph_sdl(subgraphs: Mapping[str, str]) -> str:
     """Compose; subgraphs that link nothing get Federation 2 with every directive the tests use."""
-    return _compose(tuple((name, sdl if "@link" in sdl or "# v1" in sdl else FEDERATION + sdl) for name, sdl in subgraphs.items()))
+    return _compose(
+        tuple((name, sdl if "@link" in sdl or "# v1" in sdl else FEDERATION + sdl) for name, sdl in subgraphs.items())
+    )
 
 
 @lru_cache(maxsize=64)
