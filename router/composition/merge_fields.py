@@ -85,7 +85,7 @@ def _check_externals(context: MergeContext, place: str, merged: Field, external:
     """What a subgraph says of another's field has to agree with what the field became."""
     for subgraph, field in external:
         where = f'{place} is @external in "{subgraph.name}"'
-        if not is_subtype(merged.type, field.type, context.abstract):
+        if not is_subtype(field.type, merged.type, context.abstract):
             message = f"{where} with type {field.type}, but its type is {merged.type}."
             context.report.error(Code.EXTERNAL_TYPE_MISMATCH, message, (subgraph, field))
         for argument in merged.arguments.values():
@@ -120,11 +120,14 @@ def _join_fields(
         return []
     result = []
     labels = {override.by: override.label for override in overrides.values()}
+    labels |= {name: override.label for name, override in overrides.items() if override.label}
+    known = {subgraph.name for subgraph in context.subgraphs}
     for subgraph, field in sources:
         taken = overrides.get(subgraph.name)
         if taken is not None and taken.label is None and not taken.used:
             continue
         external = coordinate in subgraph.external_in_effect
+        source = _argument(field, "override", "from")
         result.append(
             join(
                 "field",
@@ -133,7 +136,7 @@ def _join_fields(
                 provides=_field_set(field, "provides"),
                 type=None if same_type else field.type,
                 external=True if external else None,
-                override=_argument(field, "override", "from"),
+                override=source if source in known else None,
                 usedOverridden=True if taken is not None and taken.used and taken.label is None else None,
                 overrideLabel=labels.get(subgraph.name),
                 contextArguments=_context_arguments(context, subgraph, field),

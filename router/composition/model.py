@@ -46,6 +46,8 @@ class Directive:
     arguments: dict[str, ValueNode] = field(default_factory=dict)
     feature: str = ""
     node: Node | None = None
+    block: int = 0
+    """Which declaration of its type it stands on: definition and extensions count up."""
 
 
 @dataclass(slots=True)
@@ -107,6 +109,8 @@ class TypeDefinition(Element):
     interfaces: list[str] = field(default_factory=list)
     members: list[str] = field(default_factory=list)
     is_extension: bool = False
+    blocks: int = 0
+    """How many declarations it has in the document."""
 
     @property
     def is_composite(self) -> bool:

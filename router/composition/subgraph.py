@@ -261,10 +261,19 @@ class _Reader:
             type_.is_extension, type_.node = False, node
         if isinstance(node, TypeDefinitionNode):
             type_.description = _text(node.description)
-        type_.directives += self._directives(node.directives)
+        directives = self._directives(node.directives)
+        type_.blocks += 1
+        for directive in directives:
+            directive.block = type_.blocks
+        type_.directives += directives
+        inherited = [d for d in directives if d.feature == "federation" and d.name in ("shareable", "external")]
         for field in getattr(node, "fields", None) or ():
             if isinstance(field, FieldDefinitionNode):
-                type_.fields[field.name.value] = self._field(field)
+                type_.fields[field.name.value] = read = self._field(field)
+                # These two hold for the fields of the declaration they stand on, not for the whole type.
+                read.directives += [
+                    Directive(d.name, d.arguments, d.feature) for d in inherited if not read.has(d.name)
+                ]
             elif isinstance(field, InputValueDefinitionNode):
                 type_.inputs[field.name.value] = self._input(field)
         for value in getattr(node, "values", None) or ():

@@ -13,11 +13,7 @@ def mark_externals(subgraph: Subgraph) -> None:
 
     A key field of a type extension may be marked @external by habit of Federation 1: it is resolved here all the same.
     """
-    declared = {
-        (type_.name, field.name)
-        for type_, field in subgraph.fields()
-        if field.has("external") or (type_.has("external") and type_.kind == "object")
-    }
+    declared = {(type_.name, field.name) for type_, field in subgraph.fields() if field.has("external")}
     resolved = {
         (parent.name, field.name)
         for name, type_, selections in field_sets(subgraph)
