@@ -161,7 +161,7 @@ class Consumer:
             return False
 
     async def _bury_event(self, event: Event[EventData], error: Exception, attempt: int) -> None:
-        log.error("event buried", queue=self._queue, type=event.type, event=event.id, error=repr(error))
+        log.error("event buried", queue=self._queue, type=event.type, id=event.id, error=repr(error))
         await self._bury(event.id, event.type, encode_batch([event]), error, attempt)
 
     async def _bury(self, event_id: str, type: str, payload: bytes, error: Exception, attempt: int) -> None:

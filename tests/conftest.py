@@ -27,7 +27,8 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
 
 
-def _serve(server: AbstractContextManager[T]) -> Iterator[T]:
+def serve(server: AbstractContextManager[T]) -> Iterator[T]:
+    """A server for a fixture: where it cannot be had the test is skipped, or fails if services are required."""
     try:
         started = server.__enter__()
     except Unavailable as reason:
@@ -42,7 +43,7 @@ def _serve(server: AbstractContextManager[T]) -> Iterator[T]:
 
 @pytest.fixture(scope="session")
 def postgres_servers() -> Iterator[servers.Postgres]:
-    yield from _serve(servers.postgres_with_replica())
+    yield from serve(servers.postgres_with_replica())
 
 
 @pytest.fixture(scope="session")
@@ -60,19 +61,19 @@ def postgres_replica_url(postgres_servers: servers.Postgres) -> str:
 @pytest.fixture(scope="session")
 def mariadb_url() -> Iterator[str]:
     """A MariaDB server."""
-    yield from _serve(servers.mariadb())
+    yield from serve(servers.mariadb())
 
 
 @pytest.fixture(scope="session")
 def rabbitmq_url() -> Iterator[str]:
     """A RabbitMQ server, shared: a test deletes the queues it made."""
-    yield from _serve(servers.rabbitmq())
+    yield from serve(servers.rabbitmq())
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A Redis server, shared: a test uses keys of its own."""
-    yield from _serve(servers.redis())
+    yield from serve(servers.redis())
 
 
 @pytest.fixture
