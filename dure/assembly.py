@@ -1,0 +1,40 @@
+"""The parts of a process, made from settings: broker, channels for live changes, subgraphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from db.redis import connect
+from dure import subgraphs
+from dure.databases import open_database
+from dure.settings import Settings
+from messaging.broker import Broker
+from messaging.memory import MemoryBroker
+from messaging.rabbitmq import RabbitBroker
+from messaging.topology import unrouted
+from subgraphs.kit.changes import Changes, InProcessChanges, RedisChanges
+from subgraphs.kit.subgraph import Runtime, Subgraph
+
+
+def make_broker(settings: Settings) -> Broker:
+    """RabbitMQ where a URL is given, else the in-process broker."""
+    consumed = {payload.type for entry in subgraphs.ALL.values() for payload in entry.consumes}
+    if settings.broker_url:
+        return RabbitBroker(settings.broker_url, unrouted=unrouted(consumed))
+    return MemoryBroker(unrouted=unrouted(consumed))
+
+
+def make_changes(settings: Settings) -> Changes:
+    """Redis channels where a URL is given, else channels of this process."""
+    return RedisChanges(connect(settings.redis_url)) if settings.redis_url else InProcessChanges()
+
+
+def make_runtime(settings: Settings, name: str, broker: Broker, changes: Changes) -> Runtime:
+    """What a subgraph stands on; its database is the caller's to close."""
+    return Runtime(settings, open_database(settings, name), broker, changes)
+
+
+def build(name: str, runtime: Runtime, **given: Any) -> Subgraph:
+    """The subgraph of this name (``given``: what only it takes)."""
+    built: Subgraph = subgraphs.ALL[name].app.build(runtime, **given)
+    return built

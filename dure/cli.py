@@ -1,0 +1,194 @@
+"""The ``dure`` command: each sub-command reads settings, does one thing, says in one line why it could not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+import uvloop
+from pydantic import ValidationError
+
+from dure import preflight, secrets
+from dure.errors import StartError
+from dure.progress import console, errors
+from dure.settings import Settings
+
+app = typer.Typer(
+    help="One commerce platform behind one GraphQL graph.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+part = typer.Typer(help="A single part of the shop as a process of its own (what `up --split` starts).")
+app.add_typer(part, name="part")
+
+
+def main() -> None:
+    """Run the command; a StartError is one line and exit code 1."""
+    _log_plainly()
+    try:
+        app()
+    except StartError as error:
+        errors.print(f"[red]dure:[/red] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def up(split: Annotated[bool, typer.Option(help="Every part in a process of its own.")] = False) -> None:
+    """Start the shop and keep it running until Ctrl-C."""
+    settings = _settings()
+    preflight.check(settings.host, settings.port, settings.data_dir)
+
+    def announce() -> None:
+        base = f"http://{settings.host}:{settings.port}"
+        console.print(f"[bold green]dure is open[/bold green]  GraphQL  {base}/graphql")
+        if settings.dev:
+            console.print(f"              explorer {base}/   mails {base}/dev/mails   try: dure demo")
+        console.print("              stop with Ctrl-C")
+
+    if split:
+        from dure.split import run as run_split
+
+        _run(run_split(settings, announce))
+    else:
+        from dure.one_process import run as run_one
+
+        _run(run_one(settings, announce))
+    console.print("dure has stopped")
+
+
+@app.command()
+def demo(
+    url: Annotated[str | None, typer.Option(help="Where the shop is; default: this machine's.")] = None,
+) -> None:
+    """Act as a newcomer: register, buy, back a project; exit 1 when any value is not what it must be."""
+    from dure.demo import run
+
+    settings = _settings()
+    succeeded = _run(run(url or f"http://{settings.host}:{settings.port}"))
+    raise typer.Exit(0 if succeeded else 1)
+
+
+@app.command()
+def audit() -> None:
+    """Recompute every invariant from the tables; print the violations, and nothing when all is well."""
+    from dure.audit import run
+
+    violations = _run(run(_settings()))
+    for violation in violations:
+        print(f"{violation.invariant}: {violation.detail}")
+    raise typer.Exit(1 if violations else 0)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring every database to its newest revision."""
+    from dure.databases import migrate as run
+
+    _run(run(_settings()))
+
+
+@app.command()
+def revise(subgraph: str, message: str) -> None:
+    """Write a new Alembic revision for what a subgraph's models have and its history has not."""
+    from dure.databases import revise as run
+
+    _run(run(subgraph, message))
+
+
+@app.command()
+def schema(write: Annotated[bool, typer.Option(help="Write schema/ instead of comparing it.")] = False) -> None:
+    """Compare schema/ with the code; exit 1 and the files that differ."""
+    from dure import schema as files
+
+    folder = _settings().schema_dir
+    stale = files.write(folder) if write else files.drift(folder)
+    for path in stale:
+        print(f"{'wrote' if write else 'differs:'} {folder.name}/{path}")
+    raise typer.Exit(1 if stale and not write else 0)
+
+
+@app.command()
+def docs(write: Annotated[bool, typer.Option(help="Write docs/ instead of comparing it.")] = True) -> None:
+    """Generate the parts of docs/ that come from code: ERDs, the event catalogue, the settings."""
+    from dure import docs as files
+
+    stale = files.write() if write else files.drift()
+    for path in stale:
+        print(f"{'wrote' if write else 'differs:'} {path}")
+    raise typer.Exit(1 if stale and not write else 0)
+
+
+@part.command("api")
+def part_api(subgraph: str) -> None:
+    """A subgraph's GraphQL over HTTP."""
+    from dure.parts import run_api
+
+    _run(run_api(_settings(), _known(subgraph), lambda: None))
+
+
+@part.command("workers")
+def part_workers(subgraph: str) -> None:
+    """A subgraph's relay, consumer and sweepers."""
+    from dure.parts import run_workers
+
+    _run(run_workers(_settings(), _known(subgraph)))
+
+
+@part.command("router")
+def part_router() -> None:
+    """The router, before subgraphs at their split-mode ports."""
+    from dure.parts import run_router
+
+    _run(run_router(_settings(), lambda: None))
+
+
+@part.command("provider")
+def part_provider() -> None:
+    """The payment provider's simulator."""
+    from dure.parts import run_provider
+
+    _run(run_provider(_settings()))
+
+
+def _known(subgraph: str) -> str:
+    from dure import subgraphs
+
+    if subgraph not in subgraphs.ALL:
+        raise StartError(f"no subgraph {subgraph!r}; there are {', '.join(subgraphs.ALL)}")
+    return subgraph
+
+
+def _settings() -> Settings:
+    data_dir = Path(os.environ.get("DURE_DATA_DIR", ".dure"))
+    preflight.check_folder(data_dir)
+    secrets.put_into_environment(data_dir)
+    try:
+        return Settings()  # the rest comes from the environment
+    except ValidationError as error:
+        lines = [f"DURE_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+        raise StartError("; ".join(lines)) from None
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(work)
+        except asyncio.CancelledError:
+            return None
+
+
+def _log_plainly() -> None:
+    """Warnings and worse, as lines on standard error."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING)

@@ -1,0 +1,69 @@
+"""The single parts as processes of their own: a subgraph's API, its workers, the router, the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from starlette.types import ASGIApp
+
+from dure import subgraphs
+from dure.assembly import build, make_broker, make_changes, make_runtime
+from dure.doors import Forward, by_prefix
+from dure.serve import router_settings, serve
+from dure.settings import Settings
+from router.app import create_app
+from subgraphs.kit.subgraph import Subgraph
+from subgraphs.kit.workers import supervise
+from subgraphs.payments.settings import Settings as PaymentSettings
+from subgraphs.payments.simulator.__main__ import serve as serve_simulator
+from subgraphs.payments.simulator.app import create_simulator
+
+
+def port_of(settings: Settings, name: str) -> int:
+    """The port of a subgraph's API in split mode."""
+    return settings.first_subgraph_port + list(subgraphs.ALL).index(name)
+
+
+def url_of(settings: Settings, name: str) -> str:
+    return f"http://127.0.0.1:{port_of(settings, name)}"
+
+
+async def run_api(settings: Settings, name: str, announce: Callable[[], None]) -> None:
+    """A subgraph's API."""
+    async with AsyncExitStack() as stack:
+        await serve(_open(settings, name, stack).app, "127.0.0.1", port_of(settings, name), announce)
+
+
+async def run_workers(settings: Settings, name: str) -> None:
+    """A subgraph's relay, consumer and sweepers."""
+    async with AsyncExitStack() as stack:
+        await supervise(list(_open(settings, name, stack).workers))
+
+
+async def run_provider(settings: Settings) -> None:
+    """The payment provider's simulator."""
+    secret = PaymentSettings().provider_secret_key.get_secret_value()
+    simulator = create_simulator(settings.data_dir / "provider.sqlite", secret_key=secret)
+    webhooks = url_of(settings, "payments") + "/webhooks/toss"
+    await serve_simulator(simulator, "127.0.0.1", settings.provider_port, webhooks)
+
+
+async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
+    """The router before subgraphs that are processes of their own."""
+    urls = {name: url_of(settings, name) + "/graphql" for name in subgraphs.ALL}
+    jwks = url_of(settings, "users") + "/.well-known/jwks.json"
+    router = create_app(settings.supergraph_sdl, router_settings(settings, urls, jwks))
+    doors: dict[str, ASGIApp] = {"/webhooks": Forward(url_of(settings, "payments"))}
+    if settings.dev:
+        doors["/dev"] = Forward(url_of(settings, "users"))
+        doors["/provider/"] = Forward(f"http://127.0.0.1:{settings.provider_port}")
+    await serve(by_prefix(doors, router), settings.host, settings.port, announce)
+
+
+def _open(settings: Settings, name: str, stack: AsyncExitStack) -> Subgraph:
+    broker = make_broker(settings)
+    stack.push_async_callback(broker.close)
+    runtime = make_runtime(settings, name, broker, make_changes(settings))
+    stack.push_async_callback(runtime.database.close)
+    return build(name, runtime)

@@ -1,0 +1,86 @@
+"""An ASGI application on a port, until the process is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from dure.settings import Settings
+from router.settings import Settings as RouterSettings
+from router.settings import SubgraphSettings, TokenSettings, read_settings
+
+GRACE_SECONDS = 5
+FORWARDED = (
+    "accept-language",
+    "traceparent",
+    "tracestate",
+    "idempotency-key",
+    "x-request-id",
+    "x-forwarded-for",
+    "user-agent",
+)
+"""What subgraphs want to know of a request: users shows sessions by device and place."""
+
+
+def router_settings(
+    settings: Settings, urls: dict[str, str] | None = None, jwks_url: str | None = None
+) -> RouterSettings:
+    """The router's settings for this shop; ``urls`` of the subgraphs where they are processes of their own.
+
+    Whatever ``ROUTER_*`` variables say wins, except for the secret, which both sides must share.
+    """
+    return read_settings(
+        None,
+        dev=settings.dev,
+        explorer_assets=settings.explorer_dir,
+        claims_secret=settings.claims_secret.get_secret_value(),
+        forward_headers=FORWARDED,
+        tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
+        subgraphs={
+            name: SubgraphSettings(url=url).model_dump(exclude_unset=True) for name, url in (urls or {}).items()
+        },
+    )
+
+
+async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None]) -> None:
+    """Listen, call ``announce``, return after SIGINT or SIGTERM when running requests have ended (5 s at most)."""
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            server_header=False,
+        ),
+        announce,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, without signal handlers of its own, that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    def stop(self) -> None:
+        self.force_exit = self.should_exit  # a second signal does not wait
+        self.should_exit = True
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup()
+        self._announce()
+
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()

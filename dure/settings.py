@@ -1,0 +1,38 @@
+"""Settings of the process that puts everything together. Each is an environment variable with the prefix ``DURE_``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from dure.errors import StartError
+from subgraphs.kit.settings import CommonSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(CommonSettings):
+    """Everything in CommonSettings, and where the shop listens."""
+
+    model_config = SettingsConfigDict(env_prefix="DURE_", extra="ignore")
+
+    host: str = Field(default="127.0.0.1", description="Address that the shop listens on.")
+    port: int = Field(default=4000, description="Port of the router; the explorer is there too.")
+    first_subgraph_port: int = Field(default=4100, description="In split mode: the first of the subgraphs' ports.")
+    provider_port: int = Field(default=4090, description="In split mode: the payment provider simulator's port.")
+    demo_data: bool = Field(default=True, description="Load the demo catalogue at start, if it is not there yet.")
+    schema_dir: Path = Field(default=ROOT / "schema", description="Folder of the supergraph and the subgraphs' SDL.")
+    explorer_dir: Path = Field(default=ROOT / "clients/explorer/dist", description="The built explorer.")
+
+    @cached_property
+    def supergraph_sdl(self) -> str:
+        """The reviewed supergraph. Raises StartError when it is missing."""
+
+        path = self.schema_dir / "supergraph.graphql"
+        try:
+            return path.read_text()
+        except OSError as error:
+            raise StartError(f"cannot read {path}: {error.strerror}; `make schema` writes it") from None

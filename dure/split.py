@@ -1,0 +1,117 @@
+"""``dure up --split``: every part a process of its own, started, watched and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import aiohttp
+
+from dure import demo_data, subgraphs
+from dure.databases import migrate
+from dure.errors import StartError
+from dure.parts import url_of
+from dure.progress import console, step
+from dure.settings import Settings
+
+STOP_SECONDS = 8
+READY_SECONDS = 90
+
+
+async def run(settings: Settings, announce: Callable[[], None]) -> None:
+    """Migrate, load demo data, start all parts, restart one that dies; stop them all when told to.
+
+    Raises StartError without servers to share: parts in processes of their own cannot use in-process ones.
+    """
+    if not settings.broker_url:
+        raise StartError("--split needs RabbitMQ: set DURE_BROKER_URL (and DURE_DATABASE_URL, DURE_REDIS_URL)")
+    await migrate(settings)
+    if settings.demo_data:
+        await demo_data.load(settings)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    # The payment workers reach the provider where this process puts it, unless a real one is configured.
+    os.environ.setdefault("DURE_PAYMENTS_PROVIDER_URL", f"http://127.0.0.1:{settings.provider_port}")
+    parts = [Part(command, stopping) for command in commands()]
+    tasks = [asyncio.create_task(part.keep_running()) for part in parts]
+    try:
+        with step(f"starting {len(parts)} processes"):
+            await _until_ready(settings, stopping)
+        if not stopping.is_set():
+            announce()
+        await stopping.wait()
+    finally:
+        stopping.set()
+        await asyncio.gather(*(part.stop() for part in parts))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def commands() -> list[Sequence[str]]:
+    """The parts, as arguments of ``dure``."""
+    apis = [("part", "api", name) for name in subgraphs.ALL]
+    workers = [("part", "workers", name) for name in subgraphs.ALL]
+    return [("part", "provider"), *apis, *workers, ("part", "router")]
+
+
+class Part:
+    """A child process that is started again when it dies, later and later, until all is to stop."""
+
+    def __init__(self, command: Sequence[str], stopping: asyncio.Event) -> None:
+        self.name = " ".join(command[1:])
+        self._command = command
+        self._stopping = stopping
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def keep_running(self) -> None:
+        pause = 0.5
+        while not self._stopping.is_set():
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "dure", *self._command, start_new_session=True
+            )
+            code = await self._process.wait()
+            if self._stopping.is_set():
+                return
+            console.print(f"[yellow]{self.name} ended with code {code}; starting it again[/yellow]")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            pause = min(pause * 2, 10)
+
+    async def stop(self) -> None:
+        """Ask it to end, and end it if it does not."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+
+
+async def _until_ready(settings: Settings, stopping: asyncio.Event) -> None:
+    """Until every API and the router answer. Raises StartError when they do not in time."""
+    waiting = [url_of(settings, name) + "/health/ready" for name in subgraphs.ALL]
+    waiting.append(f"http://{settings.host}:{settings.port}/health")
+    deadline = asyncio.get_running_loop().time() + READY_SECONDS
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        while waiting and not stopping.is_set():
+            waiting = [url for url in waiting if not await _answers(session, url)]
+            if waiting and asyncio.get_running_loop().time() > deadline:
+                raise StartError(f"no answer from {', '.join(waiting)}; see the messages above")
+            await asyncio.sleep(0.2 if waiting else 0)
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
