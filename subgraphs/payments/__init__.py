@@ -1,0 +1,1 @@
+"""Payments: methods, charges, refunds, and the provider that moves the money."""

@@ -1,0 +1,238 @@
+"""The tables of payments. Secrets (billing keys, account numbers to refund to) are sealed by the vault."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from db.base import TABLE_OPTIONS, new_metadata
+from db.columns import JsonType, MoneyType, UlidType, UtcDateTime
+from messaging.inbox import dead_letter_table, inbox_table
+from messaging.outbox import outbox_table
+from subgraphs.kit.idempotency import idempotency_table
+
+
+class Base(DeclarativeBase):
+    metadata = new_metadata()
+
+
+class Customer(Base):
+    """A user at the provider. ``customer_key`` is random, made once and never derived anew. The row is also the lock
+    under which the user's methods change."""
+
+    __tablename__ = "customer"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    user_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    customer_key: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PaymentMethod(Base):
+    """A registered card. ``default_of`` is the owner if this is the default: unique, so one default a user."""
+
+    __tablename__ = "payment_method"
+    __table_args__ = (Index("ix_payment_method_user_id", "user_id", "status"), TABLE_OPTIONS)
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    user_id: Mapped[str] = mapped_column(UlidType)
+    version: Mapped[int] = mapped_column(default=1)
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(20))
+    issuer: Mapped[str | None] = mapped_column(String(50))
+    masked_number: Mapped[str | None] = mapped_column(String(30))
+    default_of: Mapped[str | None] = mapped_column(UlidType, unique=True)
+    billing_key_sealed: Mapped[str | None] = mapped_column(Text)
+    billing_key_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Payable(Base):
+    """A copy of what can be paid for: whose it is, and how. Also the lock between a request and its cancellation."""
+
+    __tablename__ = "payable"
+    __table_args__ = (
+        Index("ix_payable_number", "number"),
+        Index("ix_payable_payment_method_id", "payment_method_id"),
+        TABLE_OPTIONS,
+    )
+
+    type: Mapped[str] = mapped_column(String(20), primary_key=True)
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    version: Mapped[int] = mapped_column(default=1)
+    number: Mapped[str | None] = mapped_column(String(64))
+    owner_id: Mapped[str | None] = mapped_column(UlidType)
+    total: Mapped[int | None] = mapped_column(MoneyType)
+    currency: Mapped[str | None] = mapped_column(String(3))
+    payment_method_id: Mapped[str | None] = mapped_column(UlidType)
+    withdrawn: Mapped[bool] = mapped_column(default=False)
+    cancel_reason: Mapped[str | None] = mapped_column(String(200))
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Payment(Base):
+    """One capture a purpose of a payable, for ever. ``attend_at``: when a worker must look at it; a worker that takes
+    it moves that on, which is its lease."""
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        UniqueConstraint("payable_type", "payable_id", "purpose"),
+        Index("ix_payment_attend_at", "attend_at"),
+        Index("ix_payment_payer_id", "payer_id"),
+        Index("ix_payment_payment_method_id", "payment_method_id", "status"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("captured >= 0 AND captured <= amount", name="captured_within_amount"),
+        CheckConstraint("refunded >= 0 AND refunded <= captured", name="refunded_within_captured"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    payable_type: Mapped[str] = mapped_column(String(20))
+    payable_id: Mapped[str] = mapped_column(UlidType)
+    purpose: Mapped[str] = mapped_column(String(20))
+    payer_id: Mapped[str] = mapped_column(UlidType)
+    provider_order_id: Mapped[str] = mapped_column(String(64), unique=True)
+    order_name: Mapped[str] = mapped_column(String(100))
+    amount: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+    status: Mapped[str] = mapped_column(String(20))
+    version: Mapped[int] = mapped_column(default=1)
+    captured: Mapped[int] = mapped_column(MoneyType, default=0)
+    refunded: Mapped[int] = mapped_column(MoneyType, default=0)
+    captures: Mapped[int] = mapped_column(default=0)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    attend_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(default=0)
+    payment_method_id: Mapped[str | None] = mapped_column(UlidType)
+    kind: Mapped[str] = mapped_column(String(20))
+    summary: Mapped[str] = mapped_column(String(100))
+    provider_key: Mapped[str | None] = mapped_column(String(200))
+    receipt_url: Mapped[str | None] = mapped_column(String(500))
+    failure_code: Mapped[str | None] = mapped_column(String(50))
+    failure_message: Mapped[str | None] = mapped_column(String(255))
+    failure_retryable: Mapped[bool] = mapped_column(default=False)
+    account_bank: Mapped[str | None] = mapped_column(String(10))
+    account_number: Mapped[str | None] = mapped_column(String(50))
+    account_holder: Mapped[str | None] = mapped_column(String(100))
+    account_secret_sealed: Mapped[str | None] = mapped_column(Text)
+    account_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deposited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Refund(Base):
+    """Money on its way back. ``attend_at`` as in ``payment``; ``automatic``: the saga's, not a person's."""
+
+    __tablename__ = "refund"
+    __table_args__ = (
+        Index("ix_refund_payment_id", "payment_id", "status"),
+        Index("ix_refund_attend_at", "attend_at"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payment.id"))
+    amount: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+    reason: Mapped[str] = mapped_column(String(200))
+    status: Mapped[str] = mapped_column(String(20))
+    automatic: Mapped[bool] = mapped_column(default=False)
+    account_sealed: Mapped[str | None] = mapped_column(Text)
+    attend_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(default=0)
+    failure_code: Mapped[str | None] = mapped_column(String(50))
+    failure_message: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PaymentAttempt(Base):
+    """A call to the provider, written before it is made. ``outcome`` is null while nobody knows."""
+
+    __tablename__ = "payment_attempt"
+    __table_args__ = (
+        Index("ix_payment_attempt_payment_id", "payment_id", "id"),
+        Index("ix_payment_attempt_refund_id", "refund_id", "id"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payment.id"))
+    refund_id: Mapped[str | None] = mapped_column(ForeignKey("refund.id"))
+    operation: Mapped[str] = mapped_column(String(30))
+    idempotency_key: Mapped[str] = mapped_column(String(64), unique=True)
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    provider_code: Mapped[str | None] = mapped_column(String(100))
+    provider_reference: Mapped[str | None] = mapped_column(String(200))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class LedgerEntry(Base):
+    """One side of a double entry. A booking has entries on two accounts and stands here once."""
+
+    __tablename__ = "ledger_entry"
+    __table_args__ = (
+        UniqueConstraint("booking", "reference", "account"),
+        Index("ix_ledger_entry_payment_id", "payment_id"),
+        CheckConstraint("debit >= 0 AND credit >= 0", name="sides_not_negative"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    booking: Mapped[str] = mapped_column(String(20))
+    reference: Mapped[str] = mapped_column(String(40))
+    account: Mapped[str] = mapped_column(String(40))
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payment.id"))
+    debit: Mapped[int] = mapped_column(MoneyType)
+    credit: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+    booked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LineCommission(Base):
+    """The commission rate of an order line, frozen at the sale."""
+
+    __tablename__ = "line_commission"
+    __table_args__ = (Index("ix_line_commission_order_id", "order_id"), TABLE_OPTIONS)
+
+    order_line_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    order_id: Mapped[str] = mapped_column(UlidType)
+    partner_id: Mapped[str] = mapped_column(UlidType)
+    basis_points: Mapped[int]
+    total: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+
+
+class PartnerCopy(Base):
+    """A copy of who belongs to a seller."""
+
+    __tablename__ = "partner_copy"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    partner_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    version: Mapped[int]
+    member_ids: Mapped[list[Any]] = mapped_column(JsonType)
+
+
+outbox = outbox_table(Base.metadata)
+inbox = inbox_table(Base.metadata)
+dead_letters = dead_letter_table(Base.metadata)
+idempotency = idempotency_table(Base.metadata)
+
+customers = cast(Table, Customer.__table__)
+methods = cast(Table, PaymentMethod.__table__)
+payables = cast(Table, Payable.__table__)
+payments = cast(Table, Payment.__table__)
+refunds = cast(Table, Refund.__table__)
+attempts = cast(Table, PaymentAttempt.__table__)
+ledger = cast(Table, LedgerEntry.__table__)
+commissions = cast(Table, LineCommission.__table__)
+partners = cast(Table, PartnerCopy.__table__)

@@ -1,0 +1,257 @@
+"""The simulator's HTTP door and its webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from subgraphs.payments.simulator.books import KST, Books
+from subgraphs.payments.simulator.faults import KINDS, Refused
+from subgraphs.payments.simulator.store import Store
+
+RETRY_MINUTES = (1, 4, 16, 64, 256, 1024, 4096)
+MAX_KEY = 300
+Deliver = Callable[[bytes], Awaitable[int]]
+"""Posts a webhook's body; the HTTP status. Whatever it raises is a delivery that failed."""
+Work = Callable[[], dict[str, Any]]
+
+
+class Simulator:
+    """The provider as an ASGI application; ``run`` sends its webhooks until cancelled."""
+
+    def __init__(self, state: Path, *, secret_key: str, minute_seconds: float = 60.0) -> None:
+        self.store = Store(state)
+        self._books = Books(self.store)
+        self._authorization = "Basic " + b64encode(f"{secret_key}:".encode()).decode()
+        self._minute = minute_seconds
+        self._deliver: Deliver | None = None
+        self._processing: set[str] = set()
+        self._app = Starlette(routes=self._routes())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def deliver_to(self, deliver: Deliver) -> None:
+        """Where webhooks go. Until this is called they wait."""
+        self._deliver = deliver
+
+    async def run(self, *, every: float = 0.2) -> None:
+        """Send webhooks as they fall due."""
+        while True:
+            await self.deliver_due()
+            await asyncio.sleep(every)
+
+    async def deliver_due(self) -> int:
+        """Send the webhooks due now; how many were accepted."""
+        if self._deliver is None:
+            return 0
+        accepted = 0
+        for hook in self.store.due_webhooks():
+            try:
+                status = await self._deliver(hook["body"].encode())
+            except Exception:
+                status = 0
+            if status == 200:
+                self.store.webhook_delivered(hook["position"])
+                accepted += 1
+            else:
+                done = hook["attempts"] >= len(RETRY_MINUTES)
+                pause = None if done else RETRY_MINUTES[hook["attempts"]] * self._minute
+                self.store.webhook_failed(hook["position"], pause)
+        return accepted
+
+    def _routes(self) -> list[Route]:
+        books = self._books
+        return [
+            Route("/v1/payments/confirm", self._post(lambda request, body: books.confirm(body)), methods=["POST"]),
+            Route("/v1/payments/orders/{order_id}", self._get(self._by_order)),
+            Route("/v1/payments/{payment_key}", self._get(self._by_key)),
+            Route(
+                "/v1/payments/{payment_key}/cancel",
+                self._post(lambda request, body: books.cancel(request.path_params["payment_key"], body)),
+                methods=["POST"],
+            ),
+            Route(
+                "/v1/virtual-accounts", self._post(lambda request, body: books.issue_account(body)), methods=["POST"]
+            ),
+            Route(
+                "/v1/billing/authorizations/issue",
+                self._post(lambda request, body: books.issue_billing_key(body)),
+                methods=["POST"],
+            ),
+            Route(
+                "/v1/billing/{billing_key}",
+                self._post(lambda request, body: books.charge(request.path_params["billing_key"], body)),
+                methods=["POST"],
+            ),
+            Route("/v1/transactions", self._get(self._journal)),
+            Route("/simulator/billing-auth", self._demo(books.authorize_billing), methods=["POST"]),
+            Route("/simulator/payment-window", self._demo(books.open_window), methods=["POST"]),
+            Route("/simulator/deposits", self._demo(books.deposit), methods=["POST"]),
+            Route("/simulator/deposits/reversals", self._demo(books.reverse_deposit), methods=["POST"]),
+            Route("/simulator/faults", self._demo(self._script), methods=["POST"]),
+            Route("/simulator/faults", self._clear, methods=["DELETE"]),
+        ]
+
+    def _by_order(self, request: Request) -> Any:
+        return self._books.find(self.store.payment_of_order(request.path_params["order_id"]))
+
+    def _by_key(self, request: Request) -> Any:
+        return self._books.find(self.store.payment(request.path_params["payment_key"]))
+
+    def _journal(self, request: Request) -> Any:
+        query = request.query_params
+        try:
+            start, end = (datetime.fromisoformat(query[name]) for name in ("startDate", "endDate"))
+            limit = int(query.get("limit", "100"))
+        except (KeyError, ValueError) as error:
+            raise Refused("INVALID_REQUEST") from error
+        # Whole seconds are asked for: what was booked within the last one counts.
+        end = _korean(end) + timedelta(seconds=1)
+        return self.store.journal(_korean(start), end, query.get("startingAfter"), min(limit, 5000))
+
+    def _get(self, find: Callable[[Request], Any]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            path = request.url.path
+            try:
+                self._check_authorization(request)
+                fault = self.store.take_fault(f"GET {path}", ("timeout_before", "error"))
+                if fault is not None and fault["kind"] == "error":
+                    raise Refused(fault["code"] or "FAILED_INTERNAL_SYSTEM_PROCESSING")
+                if fault is not None:
+                    await asyncio.sleep(fault["seconds"])
+                return _json(200, find(request))
+            except Refused as refused:
+                return _refusal(refused)
+
+        return endpoint
+
+    def _post(
+        self, act: Callable[[Request, Mapping[str, Any]], dict[str, Any]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                self._check_authorization(request)
+                body = await _body(request)
+                key = request.headers.get("idempotency-key")
+                if key is not None and len(key) > MAX_KEY:
+                    raise Refused("INVALID_IDEMPOTENCY_KEY", "멱등키는 300자 이하입니다.")
+                return await self._once(key, request.url.path, lambda: act(request, body))
+            except Refused as refused:
+                return _refusal(refused)
+
+        return endpoint
+
+    async def _once(self, key: str | None, path: str, work: Work) -> Response:
+        """Carry out ``work`` and keep its answer in one transaction, or give the answer kept for the key."""
+        if key is None:
+            return await self._answer(None, path, work)
+        if key in self._processing:
+            raise Refused("IDEMPOTENT_REQUEST_PROCESSING")
+        if kept := self.store.answer(key):
+            return Response(kept[1], kept[0], media_type="application/json")
+        self._processing.add(key)
+        try:
+            return await self._answer(key, path, work)
+        finally:
+            self._processing.discard(key)
+
+    async def _answer(self, key: str | None, path: str, work: Work) -> Response:
+        fault = self.store.take_fault(f"POST {path}", ("timeout_before", "timeout_after", "error", "error_after"))
+        kind = fault["kind"] if fault else ""
+        scripted = Refused(fault["code"] or "FAILED_INTERNAL_SYSTEM_PROCESSING") if fault else None
+        if fault and kind == "timeout_before":
+            await asyncio.sleep(fault["seconds"])
+            return _refusal(Refused("FAILED_INTERNAL_SYSTEM_PROCESSING"))
+        if kind == "error" and scripted:
+            response = _refusal(scripted)
+            self._keep(key, response)
+            return response
+        with self.store.change():
+            response = self._work(work)
+            self._keep(key, response)
+        if fault and kind == "timeout_after":
+            await asyncio.sleep(fault["seconds"])
+        if kind == "error_after" and scripted:
+            response = _refusal(scripted)
+            self._keep(key, response)
+        return response
+
+    def _work(self, work: Work) -> Response:
+        try:
+            return _json(200, work())
+        except Refused as refused:
+            return _refusal(refused)
+
+    def _keep(self, key: str | None, response: Response) -> None:
+        if key is not None:
+            self.store.keep_answer(key, response.status_code, bytes(response.body))
+
+    def _demo(self, act: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                body = await _body(request)
+                with self.store.change():
+                    return _json(200, act(body))
+            except Refused as refused:
+                return _refusal(refused)
+
+        return endpoint
+
+    def _script(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        kind = str(body.get("kind", ""))
+        if kind not in KINDS:
+            raise Refused("INVALID_REQUEST", f"kind is one of {', '.join(sorted(KINDS))}")
+        path = "webhook" if kind.endswith("webhook") else str(body.get("path", "/v1/"))
+        times = int(body.get("times", 1))
+        self.store.add_fault(kind, path, body.get("code"), float(body.get("seconds", 30.0)), times)
+        return {"kind": kind, "path": path, "times": times}
+
+    async def _clear(self, _request: Request) -> Response:
+        self.store.clear_faults()
+        return _json(200, {})
+
+    def _check_authorization(self, request: Request) -> None:
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), self._authorization.encode()):
+            raise Refused("UNAUTHORIZED_KEY")
+
+
+def create_simulator(state: Path, *, secret_key: str = "test_sk_dure", minute_seconds: float = 60.0) -> Simulator:
+    """The provider with its books in the file ``state``. ``minute_seconds``: how long a minute between webhook
+    deliveries lasts."""
+    return Simulator(state, secret_key=secret_key, minute_seconds=minute_seconds)
+
+
+def _korean(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=KST)
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    try:
+        body = orjson.loads(await request.body() or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise Refused("INVALID_REQUEST") from error
+    if not isinstance(body, dict):
+        raise Refused("INVALID_REQUEST")
+    return body
+
+
+def _refusal(refused: Refused) -> Response:
+    return _json(refused.status, {"code": refused.code, "message": refused.message})
+
+
+def _json(status: int, body: Any) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")

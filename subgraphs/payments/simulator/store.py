@@ -1,0 +1,193 @@
+"""The simulator's books: one SQLite file, every change one durable transaction, so that SIGKILL loses nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+IDEMPOTENCY_DAYS = 15
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS payment (
+  payment_key TEXT PRIMARY KEY, order_id TEXT NOT NULL, status TEXT NOT NULL, body TEXT NOT NULL, card TEXT,
+  created_at TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS payment_order ON payment (order_id);
+CREATE UNIQUE INDEX IF NOT EXISTS one_executed_payment_an_order ON payment (order_id)
+  WHERE status NOT IN ('READY', 'IN_PROGRESS', 'ABORTED', 'EXPIRED');
+CREATE TABLE IF NOT EXISTS billing (
+  billing_key TEXT PRIMARY KEY, customer_key TEXT NOT NULL, card TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS authorization (
+  auth_key TEXT PRIMARY KEY, customer_key TEXT NOT NULL, card TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS journal (
+  position INTEGER PRIMARY KEY AUTOINCREMENT, transaction_key TEXT UNIQUE NOT NULL, at TEXT NOT NULL,
+  body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS answer (
+  key TEXT PRIMARY KEY, status INTEGER NOT NULL, body BLOB NOT NULL, at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS fault (
+  position INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, path TEXT NOT NULL, code TEXT, seconds REAL NOT NULL,
+  times INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS webhook (
+  position INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  due_at TEXT NOT NULL, delivered_at TEXT);
+"""
+
+
+class Store:
+    """``with store.change():`` groups what must be true together."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+        return row
+
+    # Payments
+
+    def put_payment(self, payment: dict[str, Any], card: str | None = None) -> None:
+        """Raises sqlite3.IntegrityError when the order has another payment that was executed."""
+        body = orjson.dumps(payment).decode()
+        values = (payment["paymentKey"], payment["orderId"], payment["status"], body, card, now().isoformat())
+        self._db.execute(
+            "INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (payment_key) DO UPDATE SET "
+            "order_id = excluded.order_id, status = excluded.status, body = excluded.body, "
+            "card = coalesce(excluded.card, card)",
+            values,
+        )
+
+    def payment(self, payment_key: str) -> dict[str, Any] | None:
+        row = self._one("SELECT body FROM payment WHERE payment_key = ?", payment_key)
+        return orjson.loads(row["body"]) if row else None
+
+    def payment_of_order(self, order_id: str) -> dict[str, Any] | None:
+        """The order's executed payment or, without one, its latest."""
+        row = self._one(
+            "SELECT body FROM payment WHERE order_id = ? ORDER BY "
+            "status IN ('READY', 'IN_PROGRESS', 'ABORTED', 'EXPIRED'), rowid DESC LIMIT 1",
+            order_id,
+        )
+        return orjson.loads(row["body"]) if row else None
+
+    def card_of(self, payment_key: str) -> str | None:
+        row = self._one("SELECT card FROM payment WHERE payment_key = ?", payment_key)
+        return row["card"] if row else None
+
+    # Cards
+
+    def put_authorization(self, auth_key: str, customer_key: str, card: str) -> None:
+        self._db.execute("INSERT INTO authorization VALUES (?, ?, ?, 0)", (auth_key, customer_key, card))
+
+    def use_authorization(self, auth_key: str) -> tuple[str, str] | None:
+        """Customer key and card of an authorization, once."""
+        row = self._one(
+            "UPDATE authorization SET used = 1 WHERE auth_key = ? AND used = 0 RETURNING customer_key, card", auth_key
+        )
+        return (row["customer_key"], row["card"]) if row else None
+
+    def put_billing(self, billing_key: str, customer_key: str, card: str) -> None:
+        self._db.execute("INSERT INTO billing VALUES (?, ?, ?)", (billing_key, customer_key, card))
+
+    def billing(self, billing_key: str) -> tuple[str, str] | None:
+        """Customer key and card of a billing key."""
+        row = self._one("SELECT customer_key, card FROM billing WHERE billing_key = ?", billing_key)
+        return (row["customer_key"], row["card"]) if row else None
+
+    # The journal
+
+    def book(self, transaction: dict[str, Any]) -> None:
+        body = orjson.dumps(transaction).decode()
+        at = datetime.fromisoformat(transaction["transactionAt"]).astimezone(UTC).isoformat()
+        self._db.execute(
+            "INSERT INTO journal (transaction_key, at, body) VALUES (?, ?, ?)",
+            (transaction["transactionKey"], at, body),
+        )
+
+    def journal(self, start: datetime, end: datetime, after: str | None, limit: int) -> list[dict[str, Any]]:
+        rows = self._db.execute(
+            "SELECT body FROM journal WHERE at >= ? AND at <= ? AND position > "
+            "coalesce((SELECT position FROM journal WHERE transaction_key = ?), 0) ORDER BY position LIMIT ?",
+            (start.astimezone(UTC).isoformat(), end.astimezone(UTC).isoformat(), after, limit),
+        )
+        return [orjson.loads(row["body"]) for row in rows]
+
+    # Answers kept for idempotency keys
+
+    def answer(self, key: str) -> tuple[int, bytes] | None:
+        horizon = (now() - timedelta(days=IDEMPOTENCY_DAYS)).isoformat()
+        row = self._one("SELECT status, body FROM answer WHERE key = ? AND at > ?", key, horizon)
+        return (row["status"], row["body"]) if row else None
+
+    def keep_answer(self, key: str, status: int, body: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", (key, status, body, now().isoformat()))
+
+    # Faults
+
+    def add_fault(self, kind: str, path: str, code: str | None, seconds: float, times: int) -> None:
+        self._db.execute(
+            "INSERT INTO fault (kind, path, code, seconds, times) VALUES (?, ?, ?, ?, ?)",
+            (kind, path, code, seconds, times),
+        )
+
+    def clear_faults(self) -> None:
+        self._db.execute("DELETE FROM fault")
+
+    def take_fault(self, path: str, kinds: tuple[str, ...]) -> sqlite3.Row | None:
+        """The first fault scripted for a path like this one, used up by one."""
+        marks = ", ".join("?" * len(kinds))
+        row = self._one(
+            f"UPDATE fault SET times = times - 1 WHERE position = (SELECT min(position) FROM fault "
+            f"WHERE times > 0 AND instr(?, path) > 0 AND kind IN ({marks})) RETURNING *",
+            path,
+            *kinds,
+        )
+        return row
+
+    # Webhooks
+
+    def add_webhook(self, body: dict[str, Any], delay: float) -> None:
+        due = now() + timedelta(seconds=delay)
+        self._db.execute(
+            "INSERT INTO webhook (body, due_at) VALUES (?, ?)", (orjson.dumps(body).decode(), due.isoformat())
+        )
+
+    def due_webhooks(self, limit: int = 50) -> list[sqlite3.Row]:
+        return self._db.execute(
+            "SELECT * FROM webhook WHERE delivered_at IS NULL AND due_at <= ? ORDER BY due_at, position LIMIT ?",
+            (now().isoformat(), limit),
+        ).fetchall()
+
+    def webhook_delivered(self, position: int) -> None:
+        self._db.execute("UPDATE webhook SET delivered_at = ? WHERE position = ?", (now().isoformat(), position))
+
+    def webhook_failed(self, position: int, retry_after: float | None) -> None:
+        """``retry_after`` seconds the next attempt is due; None: no more."""
+        due = (now() + timedelta(seconds=retry_after)).isoformat() if retry_after is not None else "9999"
+        self._db.execute("UPDATE webhook SET attempts = attempts + 1, due_at = ? WHERE position = ?", (due, position))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
