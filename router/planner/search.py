@@ -97,8 +97,7 @@ class Search:
         for option in picked:
             cost |= option.cost
         for (move, inputs), members in groups.items():
-            marks = visited | {move.target.subgraph}
-            branch = self.arrive(tuple(want for want, _ in members), move.target, marks)
+            branch = self.arrive(tuple(want for want, _ in members), move.target, visited)
             if branch is None:
                 return None
             enters.append(Enter(move, inputs, members[0][1].sources, branch))
@@ -127,7 +126,7 @@ class Search:
         edge = self.edge(node, want.name)
         if edge is None:
             return None
-        if edge.target is None or not want.selections:
+        if edge.target is None:
             return Select(want, edge, None)
         branch = self.solve(want.selections, edge.target)
         return Select(want, edge, branch) if branch else None
@@ -166,7 +165,7 @@ class Search:
         sources = self._sources(want, node, move, requires, visited)
         if sources is None:
             return None
-        branch = self.arrive((want,), target, visited | {target.subgraph})
+        branch = self.arrive((want,), target, visited)
         if branch is None:
             return None
         cost = entering(node, sources, move)
@@ -266,7 +265,7 @@ class Search:
             if edge is None or target.subgraph in visited or not self.graph.is_interface_object(target):
                 continue
             sources = self._sources(want, node, move, edge.requires, visited)
-            branch = self.arrive((want,), target, visited | {target.subgraph}) if sources else None
+            branch = self.arrive((want,), target, visited) if sources else None
             if sources and branch:
                 cost = entering(node, sources, move) | branch.cost.after(arrival(node, _sum(sources)))
                 found.append((cost, Enter(move, move.key + edge.requires, sources, branch)))
