@@ -1,7 +1,7 @@
 """A process to be killed: records events, relays them and consumes them until all have had their effect.
 
-``python -m tests.messaging.victim DATABASE_URL BROKER COUNT``; BROKER is ``memory`` or a RabbitMQ URL and a queue, joined
-by ``|``. It ends with code 0 once ``COUNT`` events are published and in effect, whoever recorded them.
+``python -m tests.messaging.victim DATABASE_URL BROKER COUNT``, where BROKER is ``memory`` or a RabbitMQ URL, ``|`` and
+a queue, ends with code 0 once ``COUNT`` events are published and in effect, whoever recorded them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from messaging.rabbitmq import RabbitBroker
 from messaging.relay import Relay
 from tests.messaging import world
 from tests.messaging.world import OUTBOX, canceled
+from tests.support.waiting import eventually
 
 
 async def work(database_url: str, where: str, count: int) -> None:
@@ -32,9 +33,11 @@ async def work(database_url: str, where: str, count: int) -> None:
         await world.tell(database, [canceled(f"O{n}") for n in range(recorded, count)])
         failpoint("outbox.after_commit")
         running = asyncio.create_task(relay.run())
-        async with asyncio.timeout(40):
-            while len(await world.effects(database)) < count or await world.unpublished(database):
-                await asyncio.sleep(0.02)
+
+        async def done() -> bool:
+            return len(await world.effects(database)) == count and not await world.unpublished(database)
+
+        await eventually(done, timeout=40)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await broker.close()

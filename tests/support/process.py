@@ -97,7 +97,13 @@ class Process:
         """Return when it is ready. Raises Unavailable with the end of its log when it does not become so."""
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
-                self._command, env=self._env, cwd="/", stdout=log, stderr=log, start_new_session=True
+                self._command,
+                env=self._env,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         _running.add(self)
         deadline = time.monotonic() + timeout

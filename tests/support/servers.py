@@ -188,6 +188,7 @@ def rabbitmq_restartable() -> Iterator[Restartable]:
         "HOME": str(base),
         "ERL_EPMD_PORT": str(names_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RUNNING_UNDER_SYSTEMD": "1",  # the start script becomes the server, instead of waiting for it
         "RABBITMQ_NODENAME": f"dure{port}@localhost",
         "RABBITMQ_NODE_PORT": str(port),
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
