@@ -29,6 +29,8 @@ def compose(subgraphs: Sequence[SubgraphInput]) -> CompositionResult:
     if report.errors:
         return _refused(report)
     upgrade(linked, report)
+    if report.errors:
+        return _refused(report)
     for subgraph in linked:
         mark_externals(subgraph)
         for rule in SUBGRAPH_RULES:

@@ -10,13 +10,13 @@ from graphql.language import StringValueNode
 from router.composition.field_sets import parse_field_set, selected
 from router.composition.model import Subgraph, TypeDefinition
 
-_VALUE = re.compile(r"\s*\$\s*([_A-Za-z]\w*)\s*(.*)", re.DOTALL)
+_VALUE = re.compile(r"\s*\$\s*([_A-Za-z]\w*)(.*)", re.DOTALL)
 
 
 def parse_context_value(text: str) -> tuple[str, str]:
     """The context's name and the selection. The name is empty if the value names no context."""
     match = _VALUE.fullmatch(text)
-    return (match[1], match[2].strip()) if match else ("", text)
+    return (match[1], match[2]) if match else ("", text)
 
 
 def context_types(subgraph: Subgraph) -> dict[str, list[TypeDefinition]]:

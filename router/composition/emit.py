@@ -115,7 +115,7 @@ def _feature_link(url: str, directives: Sequence[spec.MergedDirective], names: M
         name = names.get(directive.name, directive.name)
         if directive.name == feature:
             if name != feature:
-                arguments.append(f'as: "{name}"')
+                imports.append(f'{{name: "@{directive.name}", as: "@{name}"}}')
         elif name == directive.name:
             imports.append(f'"@{name}"')
         else:

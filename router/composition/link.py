@@ -42,6 +42,8 @@ class Linking:
     link_name: str = "link"
     directives: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Name used here -> (feature, name in its specification), for link and federation directives."""
+    custom: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The same for directives of other specifications, as far as imports name them."""
     scalars: dict[str, str] = field(default_factory=dict)
     """Federation scalar -> the name used here."""
     errors: list[CompositionError] = field(default_factory=list)
@@ -189,6 +191,25 @@ def _resolve_names(linking: Linking, subgraph: str) -> None:
                 linking.scalars[scalar] = local or f"{link.namespace}__{scalar}"
         elif link.identity in _ALSO_FEDERATION:
             _name_directives(linking, link, _ALSO_FEDERATION[link.identity])
+        else:
+            linking.custom[link.namespace] = (link.identity, link.name)
+            for local, original in link.imports.items():
+                if local.startswith("@"):
+                    linking.custom[local[1:]] = (link.identity, original[1:])
+
+
+def resolve_directive(linking: Linking, name: str) -> tuple[str, str]:
+    """(feature, name in its specification) of a directive name used in the document; no feature for its own."""
+    if name in linking.directives:
+        return linking.directives[name]
+    if name in linking.custom:
+        return linking.custom[name]
+    namespace, separator, rest = name.partition("__")
+    if separator:
+        for link in linking.links:
+            if link.namespace == namespace:
+                return link.identity, rest
+    return "", name
 
 
 def _name_directives(linking: Linking, link: Link, names: tuple[str, ...]) -> None:

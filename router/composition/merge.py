@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from graphql.language import BooleanValueNode
 
 from router.composition.field_sets import field_set_text
+from router.composition.interface_auth import propagate_auth
 from router.composition.merge_context import MergeContext, join, merge_description, names
 from router.composition.merge_directives import merge_directives
 from router.composition.merge_fields import merge_fields
@@ -91,6 +92,7 @@ def merge(context: MergeContext) -> Merged:
             continue
         merged.types[name] = _merge_type(context, name, sources)
     _add_interface_object_fields(context, merged)
+    propagate_auth(context, merged.types)
     merged.schema_directives = merge_directives(
         context,
         "The schema",

@@ -38,8 +38,8 @@ class MergeContext:
     """Subgraph -> the fields its keys, requirements, provisions and interfaces rest on."""
     overrides: dict[tuple[str, str], dict[str, Override]] = field(default_factory=dict)
     """Field -> subgraph that it is taken from -> how."""
-    composed: set[str] = field(default_factory=set)
-    """Custom directives that @composeDirective carries into the supergraph."""
+    composed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(Specification, custom directive) that @composeDirective carries into the supergraph -> its name there."""
 
     def sources(self, name: str) -> list[tuple[Subgraph, TypeDefinition]]:
         """The definitions of one type."""

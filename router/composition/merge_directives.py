@@ -7,9 +7,13 @@ from itertools import product
 
 from graphql.language import (
     BooleanValueNode,
+    EnumValueNode,
     IntValueNode,
     ListValueNode,
+    NameNode,
     NullValueNode,
+    ObjectFieldNode,
+    ObjectValueNode,
     StringValueNode,
     ValueNode,
     print_ast,
@@ -38,8 +42,13 @@ def merge_directives(context: MergeContext, where: str, sources: Sequence[tuple[
             result.append(_combined(context, where, name, uses))
         elif feature == "" and name in BUILT_IN:
             result.append(_first(context, where, uses))
-        elif feature == "" and name in context.composed:
-            result += _distinct(directive for _, directive in uses)
+        elif (feature, name) in context.composed:
+            local = context.composed[feature, name]
+            result += [Directive(local, d.arguments) for d in _distinct(directive for _, directive in uses)]
+        elif feature == "federation" and name == "cacheTag":
+            result += _per_graph(uses)
+        elif feature == "federation" and name == "context":
+            result += _contexts(uses)
     return sorted(result, key=lambda d: (d.name, _text(d)))
 
 
@@ -49,6 +58,39 @@ def _text(directive: Directive) -> str:
 
 def _distinct(directives: Iterable[Directive]) -> list[Directive]:
     return list({_text(d): Directive(d.name, d.arguments, d.feature) for d in directives}.values())
+
+
+def _per_graph(uses: Sequence[tuple[Subgraph, Directive]]) -> list[Directive]:
+    """A directive that the router reads subgraph by subgraph, carried by join__directive."""
+    graphs: dict[str, tuple[Directive, list[str]]] = {}
+    for subgraph, directive in uses:
+        graphs.setdefault(_text(directive), (directive, []))[1].append(subgraph.enum_value)
+    return [
+        Directive(
+            "join__directive",
+            {
+                "graphs": ListValueNode(values=tuple(EnumValueNode(value=name) for name in dict.fromkeys(holders))),
+                "name": StringValueNode(value=f"federation__{directive.name}", block=False),
+                "args": ObjectValueNode(
+                    fields=tuple(
+                        ObjectFieldNode(name=NameNode(value=key), value=value)
+                        for key, value in directive.arguments.items()
+                    )
+                ),
+            },
+            "join",
+        )
+        for directive, holders in graphs.values()
+    ]
+
+
+def _contexts(uses: Sequence[tuple[Subgraph, Directive]]) -> list[Directive]:
+    """Contexts of different subgraphs are different contexts."""
+    return [
+        Directive("context", {"name": StringValueNode(value=f"{subgraph.name}__{name.value}", block=False)}, "context")
+        for subgraph, directive in uses
+        if isinstance(name := directive.arguments.get("name"), StringValueNode)
+    ]
 
 
 def _first(context: MergeContext, where: str, uses: Sequence[tuple[Subgraph, Directive]]) -> Directive:

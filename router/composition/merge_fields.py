@@ -116,7 +116,12 @@ def _join_fields(
     coordinate = (into.name, merged.name)
     overrides = context.overrides.get(coordinate, {})
     same_type = all(field.type == merged.type for _, field in sources)
-    if not absent and same_type and not overrides and not any(_is_special(s, f, coordinate) for s, f in sources):
+    if (
+        not absent
+        and same_type
+        and not overrides
+        and not any(_is_special(context, s, f, coordinate) for s, f in sources)
+    ):
         return []
     result = []
     labels = {override.by: override.label for override in overrides.values()}
@@ -145,12 +150,12 @@ def _join_fields(
     return result
 
 
-def _is_special(subgraph: Subgraph, field: Field, coordinate: tuple[str, str]) -> bool:
+def _is_special(context: MergeContext, subgraph: Subgraph, field: Field, coordinate: tuple[str, str]) -> bool:
     return (
         coordinate in subgraph.external_in_effect
         or field.has("requires")
         or field.has("provides")
-        or field.has("override")
+        or any(_argument(field, "override", "from") == other.name for other in context.subgraphs)
         or any(argument.has("fromContext") for argument in field.arguments.values())
     )
 

@@ -113,7 +113,8 @@ def _merge_type(context: MergeContext, place: str, sources: InputSources, code: 
         context.report.error(code, f"{place} has incompatible types: {versions(types)}.", *sources)
         return types[0][1]
     if any(type_ != chosen for _, type_ in types):
-        hint = "INCONSISTENT_BUT_COMPATIBLE_ARGUMENT_TYPE"
+        kind = "ARGUMENT" if code is Code.FIELD_ARGUMENT_TYPE_MISMATCH else "FIELD"
+        hint = f"INCONSISTENT_BUT_COMPATIBLE_{kind}_TYPE"
         context.report.hint(hint, f"{place} will be {chosen}: it is {versions(types)}.", *sources)
     return chosen
 

@@ -149,6 +149,8 @@ class Subgraph:
     """Federation version; (1, 0) for a schema without a federation link."""
     directive_names: dict[str, str] = field(default_factory=dict)
     """Federation directive -> its name here."""
+    custom_directives: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Directive of another linked specification, by its name here -> (specification, name there)."""
     enum_value: str = ""
     """Its name in ``join__Graph``."""
     external_in_effect: set[tuple[str, str]] = field(default_factory=set)

@@ -36,7 +36,7 @@ from graphql.type import validate_schema
 from graphql.validation.validate import validate_sdl
 
 from router.composition.definitions import check_definition, federation_definitions
-from router.composition.link import Linking, read_links
+from router.composition.link import Linking, read_links, resolve_directive
 from router.composition.model import (
     ROOT_TYPES,
     Directive,
@@ -74,7 +74,7 @@ _DEFINITION_OF: dict[type, type] = {
     InputObjectTypeExtensionNode: InputObjectTypeDefinitionNode,
 }
 _ENTITY_FIELDS = frozenset({"_service", "_entities"})
-_MACHINERY_TYPES = frozenset({"_Any", "_Entity", "_Service", "_FieldSet"})
+_MACHINERY_TYPES = frozenset({"_Any", "_Entity", "_Service"})
 TypeNode = TypeDefinitionNode | TypeExtensionNode
 
 
@@ -93,7 +93,7 @@ def read_subgraph(source: SubgraphInput) -> tuple[Subgraph | None, list[Composit
     errors = _definition_errors(document, linking, source.name)
     if errors:
         return None, errors
-    document = _without_machinery(document, linking)
+    document = _without_definitions(document, linking)
     roots = _root_names(document)
     errors = _check_graphql(document, linking, source.name) or _check_roots(document, roots, source.name)
     if errors:
@@ -125,41 +125,17 @@ def _definition_errors(document: DocumentNode, linking: Linking, subgraph: str) 
     return errors
 
 
-def _without_machinery(document: DocumentNode, linking: Linking) -> DocumentNode:
-    """Leave out what federation itself defines: ``_entities``, ``_service``, its directives and its types."""
-    link_prefix = f"{linking.link_name}__"
-    dropped = _MACHINERY_TYPES | set(linking.scalars.values())
-    definitions: list[DefinitionNode] = []
-    for definition in document.definitions:
-        if isinstance(definition, DirectiveDefinitionNode):
-            if definition.name.value in linking.directives:
-                continue
-        elif isinstance(definition, TypeDefinitionNode | TypeExtensionNode):
-            name = definition.name.value
-            if name in dropped or name in (f"{link_prefix}Purpose", f"{link_prefix}Import"):
-                continue
-            if isinstance(definition, ObjectTypeDefinitionNode | ObjectTypeExtensionNode):
-                declared = definition.fields or ()
-                fields = tuple(f for f in declared if f.name.value not in _ENTITY_FIELDS)
-                if declared and not fields and not definition.directives:
-                    continue
-                if len(fields) != len(declared):
-                    definition = _with_fields(definition, fields)
-        definitions.append(definition)
-    return DocumentNode(definitions=tuple(definitions), loc=document.loc)
-
-
-def _with_fields(
-    node: ObjectTypeDefinitionNode | ObjectTypeExtensionNode, fields: tuple[FieldDefinitionNode, ...]
-) -> DefinitionNode:
-    return type(node)(
-        name=node.name,
-        directives=node.directives,
-        interfaces=node.interfaces,
-        fields=fields,
-        loc=node.loc,
-        **({"description": node.description} if isinstance(node, ObjectTypeDefinitionNode) else {}),
+def _without_definitions(document: DocumentNode, linking: Linking) -> DocumentNode:
+    """Leave out federation's own definitions where the subgraph spells them out: they are put in again, complete."""
+    prefix = f"{linking.link_name}__"
+    dropped = {"_FieldSet", f"{prefix}Purpose", f"{prefix}Import", *linking.scalars.values()}
+    definitions = tuple(
+        definition
+        for definition in document.definitions
+        if not (isinstance(definition, DirectiveDefinitionNode) and definition.name.value in linking.directives)
+        and not (isinstance(definition, TypeDefinitionNode | TypeExtensionNode) and definition.name.value in dropped)
     )
+    return DocumentNode(definitions=definitions, loc=document.loc)
 
 
 def _check_graphql(document: DocumentNode, linking: Linking, subgraph: str) -> list[CompositionError]:
@@ -247,12 +223,15 @@ class _Reader:
             self._linking.links,
             self._linking.version,
             {name: local for local, (feature, name) in self._linking.directives.items() if feature == "federation"},
+            {name: known for name in definitions if (known := resolve_directive(self._linking, name))[0]},
         )
         subgraph.index()
         return subgraph
 
     def _read_type(self, node: TypeNode, types: dict[str, TypeDefinition]) -> None:
         name = self._name(node.name.value)
+        if name in _MACHINERY_TYPES:
+            return
         is_extension = isinstance(node, TypeExtensionNode)
         type_ = types.get(name)
         if type_ is None:
@@ -268,7 +247,7 @@ class _Reader:
         type_.directives += directives
         inherited = [d for d in directives if d.feature == "federation" and d.name in ("shareable", "external")]
         for field in getattr(node, "fields", None) or ():
-            if isinstance(field, FieldDefinitionNode):
+            if isinstance(field, FieldDefinitionNode) and not (name == "Query" and field.name.value in _ENTITY_FIELDS):
                 type_.fields[field.name.value] = read = self._field(field)
                 # These two hold for the fields of the declaration they stand on, not for the whole type.
                 read.directives += [
@@ -314,7 +293,7 @@ class _Reader:
     def _directives(self, nodes: Sequence[ConstDirectiveNode] | None) -> list[Directive]:
         result = []
         for node in nodes or ():
-            feature, name = self._linking.directives.get(node.name.value, ("", node.name.value))
+            feature, name = resolve_directive(self._linking, node.name.value)
             arguments: dict[str, ValueNode] = {argument.name.value: argument.value for argument in node.arguments or ()}
             result.append(Directive(name, arguments, feature, node))
         return result

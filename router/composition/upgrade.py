@@ -71,7 +71,6 @@ def _settle_extensions(subgraph: Subgraph, subgraphs: Sequence[Subgraph]) -> Non
             if any(not other.is_extension and not other.has("extends") for other in others):
                 _resolve_key_fields(subgraph, type_)
                 type_.is_extension = False
-                type_.drop("extends")
             else:
                 type_.is_extension = True
 

@@ -167,8 +167,9 @@ class _Checker:
     def _key_type(self, parent: TypeDefinition, field: Field, target: TypeDefinition | None) -> None:
         if self.name != "key":
             return
-        if is_list(field.type.rstrip("!")):
-            self._error("FIELDS_SELECT_INVALID_TYPE", f'"{parent.name}.{field.name}" is a list')
+        if is_list(field.type) and not field.type.endswith("!"):
+            # A list that is never null has one value to compare; composition elsewhere takes it too.
+            self._error("FIELDS_SELECT_INVALID_TYPE", f'"{parent.name}.{field.name}" is a nullable list')
         elif target is not None and target.kind in ("interface", "union"):
             self._error(
                 "FIELDS_SELECT_INVALID_TYPE", f'"{parent.name}.{field.name}" is of {target.kind} type {field.type}'

@@ -5,7 +5,6 @@ Source: Federation directive reference, @interfaceObject.
 
 from __future__ import annotations
 
-from router.composition.field_sets import field_set_text, normalised
 from router.composition.merge import Merged
 from router.composition.merge_context import MergeContext, names
 from router.composition.model import Report, Subgraph, TypeDefinition
@@ -21,7 +20,7 @@ def check_interface_object_keys(subgraph: Subgraph, report: Report) -> None:
 
 
 def check_interface_objects(context: MergeContext, merged: Merged) -> None:
-    """The interface exists somewhere with the same keys, and its implementations are not where its object is."""
+    """The interface exists somewhere, and its implementations are not where its object is."""
     for interface in merged.types.values():
         sources = context.sources(interface.name)
         objects = [(s, t) for s, t in sources if t.has("interfaceObject")]
@@ -34,13 +33,7 @@ def check_interface_objects(context: MergeContext, merged: Merged) -> None:
                 Code.INTERFACE_OBJECT_USAGE_ERROR, f"{message} subgraph defines that interface.", *objects
             )
             continue
-        known = {key for _, type_ in interfaces for key in _keys(type_)}
         for subgraph, type_ in objects:
-            for key in sorted(_keys(type_) - known):
-                message = f'Type "{type_.name}" is an @interfaceObject with @key(fields: "{key}"), which no'
-                context.report.error(
-                    Code.INTERFACE_OBJECT_USAGE_ERROR, f"{message} subgraph has on the interface.", (subgraph, type_)
-                )
             _check_implementations(context, merged, subgraph, type_)
 
 
@@ -57,7 +50,3 @@ def _check_implementations(context: MergeContext, merged: Merged, subgraph: Subg
                 f' implementation "{name}".'
             )
             context.report.error(Code.INTERFACE_OBJECT_USAGE_ERROR, message, (subgraph, other))
-
-
-def _keys(type_: TypeDefinition) -> set[str]:
-    return {normalised(text) for key in type_.applied("key") if (text := field_set_text(key)) is not None}

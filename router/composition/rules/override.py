@@ -44,7 +44,6 @@ def _resolve(
     if label is not None and not _LABEL.fullmatch(label):
         message = f'{where}: "{label}" is no override label. Write a name or percent(0) to percent(100).'
         report.error(Code.OVERRIDE_LABEL_INVALID, message, (subgraph, field))
-        return
     if source_name == subgraph.name:
         report.error(Code.OVERRIDE_FROM_SELF_ERROR, f"{where} overrides itself.", (subgraph, field))
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from router.composition.merge import Merged
 from router.composition.merge_context import MergeContext, names
 from router.composition.merge_fields import resolving
-from router.composition.model import Field, Subgraph, base_type
+from router.composition.model import Field, Subgraph, TypeDefinition, base_type
 from router.composition.usage import key_fields
 from router.errors import CompositionErrorCode as Code
 
@@ -16,29 +16,39 @@ def check_sharing(context: MergeContext, merged: Merged) -> None:
     """INVALID_FIELD_SHARING, and whether the run-time types of shared fields agree."""
     keys = {subgraph.name: key_fields(subgraph) for subgraph in context.subgraphs}
     for type_ in merged.types.values():
-        if type_.kind == "object" or (type_.kind == "interface" and _is_interface_object(context, type_.name)):
-            sources = [(s, t) for s, t in context.sources(type_.name) if t.kind == "object"]
-            for name in type_.fields:
-                present = [(s, t.fields[name]) for s, t in sources if name in t.fields]
-                owners = resolving(context, type_.name, present)
-                if len(owners) > 1:
-                    _check_shareable(context, type_.name, owners, keys)
-                    _check_runtime_types(context, type_.name, owners)
+        if type_.kind not in ("object", "interface"):
+            continue
+        sources = [(s, t) for s, t in context.sources(type_.name) if t.kind == "object"]
+        sources += _interface_objects(context, type_)
+        for name in type_.fields if len(sources) > 1 else ():
+            owners = [(s, t, t.fields[name]) for s, t in sources if name in t.fields]
+            owners = [o for o in owners if resolving(context, o[1].name, [(o[0], o[2])])]
+            if len(owners) > 1:
+                fields = [(s, f) for s, _, f in owners]
+                unshared = [
+                    (s, f) for s, t, f in owners if not f.has("shareable") and (t.name, name) not in keys[s.name]
+                ]
+                if unshared:
+                    _report_unshared(context, type_.name, fields, unshared)
+                _check_runtime_types(context, type_.name, fields)
 
 
-def _is_interface_object(context: MergeContext, name: str) -> bool:
-    return any(type_.has("interfaceObject") for _, type_ in context.sources(name))
+def _interface_objects(context: MergeContext, type_: TypeDefinition) -> list[tuple[Subgraph, TypeDefinition]]:
+    """The interface objects that resolve fields of this object too."""
+    return [
+        (subgraph, source)
+        for name in (type_.interfaces if type_.kind == "object" else ())
+        for subgraph, source in context.sources(name)
+        if source.has("interfaceObject")
+    ]
 
 
-def _check_shareable(
+def _report_unshared(
     context: MergeContext,
     type_name: str,
     owners: Sequence[tuple[Subgraph, Field]],
-    keys: dict[str, set[tuple[str, str]]],
+    unshared: Sequence[tuple[Subgraph, Field]],
 ) -> None:
-    unshared = [(s, f) for s, f in owners if not f.has("shareable") and (type_name, f.name) not in keys[s.name]]
-    if not unshared:
-        return
     name = owners[0][1].name
     overriding = [s for s, f in unshared if f.has("override")]
     advice = f" (@override in {names(overriding)} takes it from one subgraph only)" if overriding else ""
