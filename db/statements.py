@@ -20,18 +20,17 @@ async def insert_ignore(tx: AsyncConnection, table: Table, rows: Sequence[Row]) 
     is waited for."""
     if not rows:
         return 0
-    dialect = tx.dialect.name
-    if dialect == "postgresql":
-        statement: Any = postgresql.insert(table).values(list(rows)).on_conflict_do_nothing()
-    elif dialect == "sqlite":
-        statement = sqlite.insert(table).values(list(rows)).on_conflict_do_nothing()
-    else:
-        # ON DUPLICATE KEY UPDATE would count the rows found too: the drivers ask for matched, not for changed rows.
-        statement = mysql.insert(table).values(list(rows)).prefix_with("IGNORE")
-    result = await tx.execute(statement)
-    if dialect not in ("postgresql", "sqlite"):
-        await _raise_what_ignore_hides(tx)
-    return max(result.rowcount, 0)
+    # Parameters beside the statement, not in it: then it is compiled once and not for every number of rows.
+    if tx.dialect.name in ("postgresql", "sqlite"):
+        build: Any = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+        key = next(iter(table.primary_key.columns))
+        inserted = await tx.execute(build(table).on_conflict_do_nothing().returning(key), list(rows))
+        return len(inserted.all())
+    # ON DUPLICATE KEY UPDATE would count the rows found too: the drivers ask for matched, not for changed rows.
+    statement = mysql.insert(table).prefix_with("IGNORE").execution_options(preserve_rowcount=True)
+    result = await tx.execute(statement, list(rows))
+    await _raise_what_ignore_hides(tx)
+    return result.rowcount
 
 
 async def _raise_what_ignore_hides(tx: AsyncConnection) -> None:
@@ -54,17 +53,17 @@ async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[Row], *, newe
     dialect = tx.dialect.name
     if dialect in ("postgresql", "sqlite"):
         build: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
-        statement = build(table).values(list(rows))
+        statement = build(table)
         guard = statement.excluded[newer_by] > table.c[newer_by] if newer_by else None
         changes = {name: statement.excluded[name] for name in names}
         statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=guard)
     else:
-        statement = mysql.insert(table).values(list(rows))
+        statement = mysql.insert(table)
         # MySQL assigns from left to right: the column compared must change last.
         ordered = [name for name in names if name != newer_by] + ([newer_by] if newer_by else [])
         changes = {name: _mysql_newer(statement, table, name, newer_by) for name in ordered}
         statement = statement.on_duplicate_key_update(list(changes.items()))
-    await tx.execute(statement)
+    await tx.execute(statement, list(rows))
 
 
 def _mysql_newer(statement: mysql.Insert, table: Table, name: str, newer_by: str | None) -> ColumnElement[Any]:
