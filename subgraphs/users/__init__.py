@@ -1,0 +1,1 @@
+"""Who people are: accounts, sessions, sellers and their applications, and what people are notified of."""

@@ -1,0 +1,134 @@
+"""Users put together: doors, consumers, background work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from messaging import inbox as inbox_rows
+from messaging import outbox as outbox_rows
+from messaging.consumer import Consumer
+from messaging.events import EventData
+from messaging.relay import Relay
+from subgraphs.kit import idempotency as idempotency_rows
+from subgraphs.kit.app import http_app
+from subgraphs.kit.execute import Caller, GraphQLEndpoint
+from subgraphs.kit.identity import ClaimsVerifier
+from subgraphs.kit.pagination import Cursors
+from subgraphs.kit.subgraph import Runtime, Subgraph
+from subgraphs.kit.workers import Alarm, Worker, repeat
+from subgraphs.users import consumers, mail
+from subgraphs.users.audit import audit
+from subgraphs.users.keys import JwksSource, SigningKeys
+from subgraphs.users.loaders import Context, context_of
+from subgraphs.users.models import dead_letters, idempotency, inbox, outbox
+from subgraphs.users.passwords import PasswordPool
+from subgraphs.users.schema import schema
+from subgraphs.users.service import engagements, sessions, throttling, tokens
+from subgraphs.users.service.deps import Deps
+from subgraphs.users.service.notifications import tell
+from subgraphs.users.settings import Settings
+
+NAME = "users"
+MIGRATIONS = Path(__file__).parent / "migrations"
+CONSUMES: tuple[type[EventData], ...] = consumers.CONSUMES
+
+MAIL_SECONDS, WAITING_SECONDS, TIDY_SECONDS = 1.0, 15.0, 3600.0
+
+log = structlog.get_logger()
+
+
+def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
+    """Users on this runtime. ``app.state.jwks()`` gives the key set of the access tokens."""
+    chosen = settings or Settings()
+    database = runtime.database
+    relay = Relay(database, outbox, runtime.broker)
+    mail_alarm = Alarm()
+
+    def wake() -> None:
+        relay.wake()
+        mail_alarm.ring()
+
+    keys = SigningKeys(database, chosen, runtime.now)
+    deps = Deps(database, chosen, PasswordPool(chosen), keys, runtime.changes, runtime.now, wake)
+    cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
+
+    def make_context(caller: Caller) -> Context:
+        return context_of(caller, deps, cursors)
+
+    claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
+    endpoint = GraphQLEndpoint(schema, make_context, claims)
+    consumer = Consumer(
+        database, inbox, dead_letters, runtime.broker, f"dure.{NAME}", consumers.handlers(deps), after_commit=wake
+    )
+    workers = [
+        Worker("users.relay", relay.run),
+        Worker("users.consumer", consumer.run),
+        _repeating("users.waiting", lambda: _release_waiting(deps), WAITING_SECONDS),
+        _repeating("users.tidy", lambda: _tidy(deps), TIDY_SECONDS),
+    ]
+    if (send := _transport(runtime, chosen)) is not None:
+        in_development = send is mail.into_development_outbox
+        mailer = mail.Mailer(database, send, sender=chosen.mail_from, now=runtime.now, keep_bodies=in_development)
+        workers.append(_repeating("users.mail", mailer.send_due, MAIL_SECONDS, mail_alarm))
+    app = http_app(NAME, endpoint, database)
+    _add_routes(app, runtime, keys)
+    return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit)
+
+
+def jwks_source(runtime: Runtime, settings: Settings | None = None) -> JwksSource:
+    """Where a router in the same process gets the key set from."""
+    return SigningKeys(runtime.database, settings or Settings(), runtime.now).jwks
+
+
+def _add_routes(app: FastAPI, runtime: Runtime, keys: SigningKeys) -> None:
+    app.state.jwks = keys.jwks
+    app.add_api_route("/.well-known/jwks.json", keys.jwks, methods=["GET"])
+    if runtime.common.dev:
+
+        async def mails(to: str) -> list[dict[str, Any]]:
+            return await mail.sent_to(runtime.database, to.strip().lower())
+
+        app.add_api_route("/dev/mails", mails, methods=["GET"])
+
+
+def _transport(runtime: Runtime, settings: Settings) -> mail.Send | None:
+    """How e-mails leave; None: they wait in the outbox."""
+    if settings.smtp_host:
+        return mail.smtp(settings)
+    if runtime.common.dev:
+        return mail.into_development_outbox
+    log.warning("mail.waiting", reason="DURE_USERS_SMTP_HOST is not set: e-mails stay queued")
+    return None
+
+
+def _repeating(name: str, work: Callable[[], Awaitable[object]], every: float, alarm: Alarm | None = None) -> Worker:
+    return Worker(name, lambda: repeat(name, work, every=every, alarm=alarm))
+
+
+async def _release_waiting(deps: Deps) -> None:
+    """Orders and their shipments may become known in two transactions at the same moment, each blind to the other."""
+    told = await deps.database.run(lambda tx: engagements.release_waiting(tx, deps))
+    if told:
+        deps.wake()
+        await tell(deps, told)
+
+
+async def _tidy(deps: Deps) -> None:
+    now = deps.now()
+    await deps.keys.rotate()
+
+    async def work(tx: AsyncConnection) -> None:
+        await sessions.prune(tx, now)
+        await tokens.prune(tx, now)
+        await throttling.prune(tx, now)
+        await idempotency_rows.prune(tx, idempotency, now)
+        await inbox_rows.prune(tx, inbox)
+        await outbox_rows.prune(tx, outbox)
+
+    await deps.database.run(work)

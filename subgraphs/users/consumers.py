@@ -1,0 +1,133 @@
+"""What the other subgraphs' events do here: they are remembered as engagements, and told to whom they concern."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from messaging.consumer import Handler
+from messaging.envelope import Event
+from messaging.events import EventData
+from messaging.events.delivery import ShipmentChanged
+from messaging.events.funding import PledgeCanceled, PledgeReserved
+from messaging.events.orders import OrderCanceled, OrderConfirmed, OrderPlaced
+from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
+from subgraphs.users.letters import amount_text
+from subgraphs.users.service import engagements
+from subgraphs.users.service.deps import Deps
+from subgraphs.users.service.engagements import Engagement, OwnersNotice
+from subgraphs.users.service.notifications import Notice, notify, tell
+
+Hook = Callable[[], None]
+
+CONSUMES: tuple[type[EventData], ...] = (
+    OrderPlaced,
+    OrderCanceled,
+    OrderConfirmed,
+    PledgeReserved,
+    PledgeCanceled,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentAwaitingDeposit,
+    PaymentCanceled,
+    ShipmentChanged,
+)
+
+_SHIPMENT_NOTICES = {"READY": "SHIPMENT_READY", "DISPATCHED": "SHIPMENT_DISPATCHED", "DELIVERED": "DELIVERED"}
+
+
+def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
+    """The handler of each consumed event."""
+    told: set[asyncio.Task[None]] = set()
+
+    def hook(user_ids: Sequence[str]) -> Hook:
+        def run() -> None:
+            deps.wake()
+            task = asyncio.get_running_loop().create_task(tell(deps, user_ids))
+            told.add(task)
+            task.add_done_callback(told.discard)
+
+        return run
+
+    async def begun(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Hook:
+        await engagements.remember(tx, [_engagement(event.data) for event in events])
+        return hook(await engagements.release_waiting(tx, deps))
+
+    async def ended(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+        await engagements.close(tx, [_engagement(event.data) for event in events])
+
+    async def paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Hook:
+        return hook(await notify(tx, deps, await _payment_notices(tx, events)))
+
+    async def shipped(tx: AsyncConnection, events: Sequence[Event[ShipmentChanged]]) -> Hook:
+        arrived = [each.data.pledge_id for each in events if each.data.pledge_id and each.data.status == "DELIVERED"]
+        await engagements.close_by_id(tx, arrived)
+        return hook(await engagements.notify_owners(tx, deps, [n for each in events for n in _shipment_notices(each)]))
+
+    return {
+        OrderPlaced: begun,
+        PledgeReserved: begun,
+        OrderCanceled: ended,
+        OrderConfirmed: ended,
+        PledgeCanceled: ended,
+        PaymentCaptured: paid,
+        PaymentFailed: paid,
+        PaymentAwaitingDeposit: paid,
+        PaymentCanceled: paid,
+        ShipmentChanged: shipped,
+    }
+
+
+def _engagement(
+    data: OrderPlaced | OrderCanceled | OrderConfirmed | PledgeReserved | PledgeCanceled,
+) -> Engagement:
+    if isinstance(data, PledgeReserved | PledgeCanceled):
+        return Engagement(data.pledge_id, "Pledge", data.backer_id)
+    return Engagement(data.order_id, "Order", data.buyer_id, getattr(data, "order_number", ""))
+
+
+async def _payment_notices(tx: AsyncConnection, events: Sequence[Event[Any]]) -> list[Notice]:
+    known = await engagements.known(tx, [event.data.payable_id for event in events])
+    notices = []
+    for event in events:
+        told = _payment_notice(event.data)
+        if told is None:
+            continue
+        type, recipient, facts = told
+        subject = (event.data.payable_type, event.data.payable_id)
+        label = known[event.data.payable_id].label if event.data.payable_id in known else ""
+        notices.append(Notice(event.id, recipient, type, facts, subject, (event.data.payable_type, label)))
+    return notices
+
+
+def _payment_notice(
+    data: PaymentCaptured | PaymentFailed | PaymentAwaitingDeposit | PaymentCanceled,
+) -> tuple[str, str, dict[str, str]] | None:
+    """Type, recipient and facts, or None when there is nothing to tell."""
+    match data:
+        case PaymentCaptured():
+            return "PAYMENT_COMPLETED", data.payer_id, {"amount": amount_text(data.amount, data.currency)}
+        case PaymentFailed():
+            return "PLEDGE_FAILED" if data.payable_type == "Pledge" else "PAYMENT_FAILED", data.payer_id, {}
+        case PaymentAwaitingDeposit():
+            return "DEPOSIT_WAITING", data.payer_id, {}
+        case PaymentCanceled() if data.payer_id and data.refunded:
+            return "REFUND_COMPLETED", data.payer_id, {"amount": amount_text(data.refunded, data.currency)}
+        case _:
+            return None
+
+
+def _shipment_notices(event: Event[ShipmentChanged]) -> list[OwnersNotice]:
+    data = event.data
+    owner = data.order_id or data.pledge_id
+    if owner is None:
+        return []
+    found = []
+    if type := _SHIPMENT_NOTICES.get(data.status):
+        found.append(OwnersNotice(event.id, type, owner, ("Shipment", data.shipment_id)))
+    if data.order_delivered and data.order_id and data.status == "DELIVERED":
+        found.append(OwnersNotice(event.id, "PURCHASE_CONFIRMATION_REQUESTED", owner, ("Order", data.order_id)))
+    return found

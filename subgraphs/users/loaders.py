@@ -1,0 +1,172 @@
+"""The context of a request, and its batch loaders: one statement for all keys of a round."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any
+
+from aiodataloader import DataLoader
+from sqlalchemy import Column, Select, Table, func, select
+
+from db.session import Database
+from subgraphs.kit.execute import Caller
+from subgraphs.kit.identity import Identity
+from subgraphs.kit.pagination import Cursors
+from subgraphs.users import models
+from subgraphs.users.service.deps import Deps, Device
+from subgraphs.users.settings import Settings
+
+MAX_DEVICE_NAME = 100
+
+
+@dataclass(frozen=True)
+class Context:
+    """One request: who asks, from where, and what answers him."""
+
+    identity: Identity
+    device: Device
+    deps: Deps
+    cursors: Cursors
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loaders", Loaders(self.deps))
+
+
+class Loaders:
+    """Rows by key. ``*_of`` loads lists."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    @cached_property
+    def user(self) -> DataLoader[str, Any]:
+        return self._one(models.users, models.users.c.id)
+
+    @cached_property
+    def session(self) -> DataLoader[str, Any]:
+        return self._one(models.sessions, models.sessions.c.id)
+
+    @cached_property
+    def partner(self) -> DataLoader[str, Any]:
+        return self._one(models.partners, models.partners.c.id)
+
+    @cached_property
+    def partner_by_slug(self) -> DataLoader[str, Any]:
+        return self._one(models.partners, models.partners.c.slug)
+
+    @cached_property
+    def membership(self) -> DataLoader[str, Any]:
+        """The membership row by user id."""
+        return self._one(models.partner_members, models.partner_members.c.user_id)
+
+    @cached_property
+    def application(self) -> DataLoader[str, Any]:
+        return self._one(models.applications, models.applications.c.id)
+
+    @cached_property
+    def application_of(self) -> DataLoader[str, Any]:
+        """The application by the id of the seller that it became."""
+        return self._one(models.applications, models.applications.c.partner_id)
+
+    @cached_property
+    def notification(self) -> DataLoader[str, Any]:
+        return self._one(models.notifications, models.notifications.c.id)
+
+    @cached_property
+    def roles_of(self) -> DataLoader[str, list[Any]]:
+        return self._many(models.user_roles, models.user_roles.c.user_id, models.user_roles.c.role)
+
+    @cached_property
+    def members_of(self) -> DataLoader[str, list[Any]]:
+        return self._many(models.partner_members, models.partner_members.c.partner_id, models.partner_members.c.user_id)
+
+    @cached_property
+    def checks_of(self) -> DataLoader[str, list[Any]]:
+        return self._many(
+            models.application_checks, models.application_checks.c.application_id, models.application_checks.c.kind
+        )
+
+    @cached_property
+    def deliveries_of(self) -> DataLoader[str, list[Any]]:
+        return self._many(models.deliveries, models.deliveries.c.notification_id, models.deliveries.c.channel)
+
+    @cached_property
+    def preferences_of(self) -> DataLoader[str, list[Any]]:
+        return self._many(models.preferences, models.preferences.c.user_id, models.preferences.c.type)
+
+    @cached_property
+    def sessions_of(self) -> DataLoader[str, list[Any]]:
+        """The live sessions of a user, the newest first."""
+        table = models.sessions
+
+        async def load(ids: list[str]) -> list[list[Any]]:
+            alive = table.c.revoked_at.is_(None) & (table.c.expires_at > self._deps.now())
+            query = select(table).where(table.c.user_id.in_(ids), alive).order_by(table.c.id.desc())
+            return _grouped(ids, await _rows(self._deps.database, query), "user_id")
+
+        return DataLoader(load)
+
+    @cached_property
+    def unread_of(self) -> DataLoader[str, int]:
+        """How many notifications in the inbox are not read."""
+        table = models.notifications
+
+        async def load(ids: list[str]) -> list[int]:
+            unread = table.c.recipient_id.in_(ids) & table.c.in_inbox.is_(True) & table.c.read_at.is_(None)
+            query = select(table.c.recipient_id, func.count().label("unread")).where(unread)
+            rows = await _rows(self._deps.database, query.group_by(table.c.recipient_id))
+            counts = {row.recipient_id: row.unread for row in rows}
+            return [counts.get(id, 0) for id in ids]
+
+        return DataLoader(load)
+
+    def _one(self, table: Table, key: Column[Any]) -> DataLoader[str, Any]:
+        async def load(keys: list[str]) -> list[Any]:
+            rows = await _rows(self._deps.database, select(table).where(key.in_(keys)))
+            by_key = {getattr(row, key.name): row for row in rows}
+            return [by_key.get(each) for each in keys]
+
+        return DataLoader(load)
+
+    def _many(self, table: Table, key: Column[Any], order: Column[Any]) -> DataLoader[str, list[Any]]:
+        async def load(keys: list[str]) -> list[list[Any]]:
+            query = select(table).where(key.in_(keys)).order_by(order)
+            return _grouped(keys, await _rows(self._deps.database, query), key.name)
+
+        return DataLoader(load)
+
+
+async def _rows(database: Database, query: Select[Any]) -> Sequence[Any]:
+    async with database.read() as connection:
+        rows: Sequence[Any] = (await connection.execute(query)).all()
+        return rows
+
+
+def _grouped(keys: Sequence[str], rows: Sequence[Any], name: str) -> list[list[Any]]:
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, name)].append(row)
+    return [groups[key] for key in keys]
+
+
+def device_of(headers: Mapping[str, str], settings: Settings) -> Device:
+    """Where the caller is, by the address that the outermost proxy of ours saw: what stands before it in the header
+    the caller may have written himself."""
+    hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+    hop = hops[max(-1 - settings.trusted_proxies, -len(hops))] if hops else ""
+    try:
+        ip = str(ip_address(hop))
+    except ValueError:
+        ip = None
+    agent = "".join(character for character in headers.get("user-agent", "") if character.isprintable())
+    return Device(ip, agent[:MAX_DEVICE_NAME] or None)
+
+
+def context_of(caller: Caller, deps: Deps, cursors: Cursors) -> Context:
+    """The context of one request."""
+    return Context(caller.identity, device_of(caller.headers, deps.settings), deps, cursors)

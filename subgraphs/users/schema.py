@@ -1,0 +1,424 @@
+"""Queries, mutations and the subscription of the users subgraph: each hands over to a use case."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import strawberry
+from sqlalchemy import ColumnElement, or_, select
+from strawberry import UNSET
+from strawberry.federation.schema_directives import Authenticated, ListSize
+
+from subgraphs.kit.entities import Representation, resolve_entities
+from subgraphs.kit.errors import Rejected, RejectedTogether
+from subgraphs.kit.ids import local_id, parse_id
+from subgraphs.users.loaders import Context
+from subgraphs.users.models import applications, notifications, sessions, users
+from subgraphs.users.service import accounts, partners, passwords
+from subgraphs.users.service import notifications as inbox
+from subgraphs.users.service import sessions as session_service
+from subgraphs.users.service.deps import Device
+from subgraphs.users.types import (
+    AccountPayload,
+    AccountRegisterInput,
+    AuthPayload,
+    AuthTokens,
+    Info,
+    InputError,
+    Notification,
+    NotificationChannel,
+    NotificationType,
+    Partner,
+    PartnerApplication,
+    PartnerApplicationConnection,
+    PartnerApplicationEdge,
+    PartnerApplicationInput,
+    PartnerApplicationPayload,
+    PartnerApplicationStatus,
+    Session,
+    User,
+    UserConnection,
+    UserEdge,
+    application_of,
+    errors_of,
+    fetch_page,
+    notification_of,
+    partner_of,
+    session_of,
+    user_of,
+)
+
+T = TypeVar("T")
+
+POLL_SECONDS = 10.0
+MAX_SEARCH = 100
+
+
+@strawberry.type
+class Query:
+    @strawberry.federation.field(authenticated=True)
+    async def me(self, info: Info) -> User | None:
+        return await _user(info.context, info.context.identity.require_user())
+
+    @strawberry.federation.field(requires_scopes=[["users:read"]])
+    async def user(self, info: Info, id: strawberry.ID) -> User | None:
+        info.context.identity.require_scope("users:read")
+        found = parse_id(id)
+        return await _user(info.context, found[1]) if found and found[0] == "User" else None
+
+    @strawberry.federation.field(
+        requires_scopes=[["users:read"]],
+        directives=[ListSize(slicing_arguments=["first"], sized_fields=["edges"], require_one_slicing_argument=UNSET)],  # type: ignore[call-arg]
+    )
+    async def users(
+        self, info: Info, first: int | None = 20, after: str | None = UNSET, search: str | None = UNSET
+    ) -> UserConnection | None:
+        info.context.identity.require_scope("users:read")
+        where: list[ColumnElement[bool]] = [users.c.deleted_at.is_(None)]
+        if text := (search or "").strip()[:MAX_SEARCH]:
+            columns = (users.c.email, users.c.name, users.c.display_name)
+            where.append(or_(*(column.icontains(text, autoescape=True) for column in columns)))
+        page = await fetch_page(info.context, "users", users, first, after or None, *where)
+        edges = [
+            UserEdge(cursor=cursor, node=user_of(row, info.context))
+            for row, cursor in zip(page.rows, page.cursors, strict=True)
+        ]
+        return UserConnection(edges=edges, page_info=page.info, count=select(users.c.id).where(*where))
+
+    @strawberry.federation.field(tags=["partner"])
+    async def partner(self, info: Info, id: strawberry.ID | None = UNSET, slug: str | None = UNSET) -> Partner | None:
+        loaders = info.context.loaders
+        row = None
+        if id:
+            found = parse_id(id)
+            row = await loaders.partner.load(found[1]) if found and found[0] == "Partner" else None
+            row = row if not slug or (row and row.slug == slug) else None
+        elif slug:
+            row = await loaders.partner_by_slug.load(slug[:100])
+        return row and partner_of(row)
+
+    @strawberry.federation.field(requires_scopes=[["partners:review"]])
+    async def partner_applications(
+        self,
+        info: Info,
+        status: PartnerApplicationStatus | None = UNSET,
+        first: int | None = 20,
+        after: str | None = UNSET,
+    ) -> PartnerApplicationConnection | None:
+        info.context.identity.require_scope("partners:review")
+        where = [applications.c.status == status.value] if status else []
+        page = await fetch_page(info.context, "applications", applications, first, after or None, *where)
+        edges = [
+            PartnerApplicationEdge(cursor=cursor, node=application_of(row))
+            for row, cursor in zip(page.rows, page.cursors, strict=True)
+        ]
+        count = select(applications.c.id).where(*where)
+        return PartnerApplicationConnection(edges=edges, page_info=page.info, count=count)
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def account_register(self, info: Info, input: AccountRegisterInput) -> AccountPayload:
+        given = accounts.Registration(
+            email=input.email,
+            password=input.password,
+            name=input.name,
+            phone=input.phone or None,
+            display_name=input.display_name or None,
+            agreed_term_versions=input.agreed_term_versions,
+        )
+        return await _account(info.context, accounts.register(info.context.deps, given))
+
+    @strawberry.mutation
+    async def account_email_verify(self, info: Info, token: str) -> AuthPayload:
+        context = info.context
+        return await _auth(context, accounts.verify_email(context.deps, token, context.device))
+
+    @strawberry.mutation
+    async def account_email_verification_resend(self, info: Info, email: str) -> AccountPayload:
+        context = info.context
+        return await _account(context, accounts.resend_verification(context.deps, email, context.device))
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def account_update(
+        self, info: Info, name: str | None = UNSET, phone: str | None = UNSET, display_name: str | None = UNSET
+    ) -> AccountPayload:
+        context = info.context
+        change = accounts.change_account(
+            context.deps, context.identity, name=given(name), phone=given(phone), display_name=given(display_name)
+        )
+        return await _account(context, change)
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def account_delete(
+        self, info: Info, password: str | None = UNSET, reason: str | None = UNSET
+    ) -> AccountPayload:
+        context = info.context
+        return await _account(
+            context, accounts.withdraw(context.deps, context.identity, password or None, reason or None)
+        )
+
+    @strawberry.mutation
+    async def account_id_recover(self, info: Info, email: str) -> AccountPayload:
+        context = info.context
+        return await _account(context, accounts.recover_id(context.deps, email, context.device))
+
+    @strawberry.mutation
+    async def token_create(self, info: Info, email: str, password: str, device_name: str | None = UNSET) -> AuthPayload:
+        context = info.context
+        device = Device(context.device.ip, _printable(device_name) or context.device.name)
+        return await _auth(context, session_service.log_in(context.deps, email, password, device))
+
+    @strawberry.mutation
+    async def token_refresh(self, info: Info, refresh_token: str) -> AuthPayload:
+        context = info.context
+        return await _auth(context, session_service.refresh(context.deps, refresh_token, context.device))
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def session_revoke(self, info: Info, id: strawberry.ID | None = UNSET) -> AccountPayload:
+        context = info.context
+
+        async def revoke() -> str:
+            wanted = local_id("Session", id, field=["id"]) if id else None
+            await session_service.revoke(context.deps, context.identity, wanted)
+            return context.identity.require_user()
+
+        return await _account(context, revoke())
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def sessions_revoke_all(self, info: Info, except_current: bool | None = False) -> AccountPayload:
+        context = info.context
+
+        async def revoke() -> str:
+            keep = bool(except_current)
+            await session_service.revoke_all(context.deps, context.identity, except_current=keep)
+            return context.identity.require_user()
+
+        return await _account(context, revoke())
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def password_change(self, info: Info, current_password: str, new_password: str) -> AccountPayload:
+        context = info.context
+        return await _account(context, passwords.change(context.deps, context.identity, current_password, new_password))
+
+    @strawberry.mutation
+    async def password_reset_request(self, info: Info, email: str) -> AccountPayload:
+        context = info.context
+        return await _account(context, passwords.request_reset(context.deps, email, context.device))
+
+    @strawberry.mutation
+    async def password_reset(self, info: Info, token: str, new_password: str) -> AuthPayload:
+        context = info.context
+        return await _auth(context, passwords.reset(context.deps, token, new_password, context.device))
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def partner_application_submit(
+        self, info: Info, input: PartnerApplicationInput, idempotency_key: str
+    ) -> PartnerApplicationPayload:
+        context = info.context
+        given = partners.Application(**vars(input))
+        return await _application(context, partners.submit(context.deps, context.identity, given, idempotency_key))
+
+    @strawberry.federation.mutation(requires_scopes=[["partners:review"]])
+    async def partner_application_review(
+        self, info: Info, id: strawberry.ID, decision: PartnerApplicationStatus, reason: str | None = UNSET
+    ) -> PartnerApplicationPayload:
+        context = info.context
+
+        async def review() -> str:
+            context.identity.require_scope("partners:review")
+            application_id = local_id("PartnerApplication", id, field=["id"])
+            return await partners.review(context.deps, context.identity, application_id, decision.value, reason or None)
+
+        return await _application(context, review())
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def notifications_mark_read(self, info: Info, ids: list[strawberry.ID] | None = UNSET) -> AccountPayload:
+        context = info.context
+
+        async def mark() -> str:
+            chosen = given(ids)
+            wanted = None if chosen is None else [local_id("Notification", id, field=["ids"]) for id in chosen]
+            return await inbox.mark_read(context.deps, context.identity, wanted)
+
+        return await _account(context, mark())
+
+    @strawberry.federation.mutation(authenticated=True)
+    async def notification_preference_update(
+        self, info: Info, type: NotificationType, channels: list[NotificationChannel]
+    ) -> AccountPayload:
+        context = info.context
+        wanted = [channel.value for channel in channels]
+        return await _account(context, inbox.prefer(context.deps, context.identity, type.value, wanted))
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription(directives=[Authenticated()])
+    async def notification_received(self, info: Info) -> AsyncIterator[Notification]:
+        context = info.context
+        user_id = context.identity.require_user()
+        since = context.deps.now() - timedelta(seconds=1)
+        seen = {row.id for row in await _newer(context, user_id, since)}
+        async for _ in _hints(context, f"notifications:{user_id}"):
+            if not await _session_lives(context):
+                return
+            for row in await _newer(context, user_id, since):
+                if row.id not in seen:
+                    seen.add(row.id)
+                    yield notification_of(row)
+
+
+async def _hints(context: Context, topic: str) -> AsyncIterator[None]:
+    """Whenever there may be something new; at least every POLL_SECONDS, for a hint may get lost."""
+    topics = [topic]
+    if context.identity.session_id:
+        topics.append(f"session:{context.identity.session_id}")
+    listener = aiter(context.deps.changes.listen(*topics))
+    waiting: asyncio.Future[str] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(listener))
+            done, _ = await asyncio.wait([waiting], timeout=POLL_SECONDS)
+            if done:
+                waiting = None
+            yield
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def _newer(context: Context, user_id: str, since: datetime) -> Sequence[Any]:
+    table = notifications
+    query = select(table).where(table.c.recipient_id == user_id, table.c.created_at >= since)
+    async with context.deps.database.read() as connection:
+        rows: Sequence[Any] = (
+            await connection.execute(query.where(table.c.in_inbox.is_(True)).order_by(table.c.id))
+        ).all()
+    return rows
+
+
+async def _session_lives(context: Context) -> bool:
+    query = select(sessions.c.id).where(sessions.c.id == context.identity.session_id, sessions.c.revoked_at.is_(None))
+    async with context.deps.database.read() as connection:
+        return context.identity.session_id is None or (await connection.execute(query)).first() is not None
+
+
+# -- Payloads ---------------------------------------------------------------------------------------------------------
+
+
+async def _account(context: Context, work: Awaitable[str | None]) -> AccountPayload:
+    try:
+        user_id = await work
+    except (Rejected, RejectedTogether) as refused:
+        return AccountPayload(user=None, user_errors=errors_of(refused))
+    row = user_id and await context.loaders.user.load(user_id)
+    return AccountPayload(user=user_of(row, context, own=True) if row else None, user_errors=[])
+
+
+async def _auth(context: Context, work: Awaitable[session_service.Tokens]) -> AuthPayload:
+    try:
+        made = await work
+    except (Rejected, RejectedTogether) as refused:
+        return AuthPayload(tokens=None, user_errors=errors_of(refused))
+    user = await context.loaders.user.load(made.user_id)
+    session = await context.loaders.session.load(made.session_id)
+    tokens = AuthTokens(
+        access_token=made.access_token,
+        refresh_token=made.refresh_token,
+        expires_at=made.expires_at,
+        user=user_of(user, context, own=True),
+        session=session_of(session, context, current=True),
+    )
+    return AuthPayload(tokens=tokens, user_errors=[])
+
+
+async def _application(context: Context, work: Awaitable[str]) -> PartnerApplicationPayload:
+    try:
+        id = await work
+    except (Rejected, RejectedTogether) as refused:
+        return PartnerApplicationPayload(application=None, user_errors=errors_of(refused))
+    row = await context.loaders.application.load(id)
+    return PartnerApplicationPayload(application=application_of(row), user_errors=[])
+
+
+async def _user(context: Context, user_id: str) -> User | None:
+    row = await context.loaders.user.load(user_id)
+    return user_of(row, context) if row and row.deleted_at is None else None
+
+
+def given(value: T | None) -> T | None:
+    """An argument's value; None when it was left out. (Its default is UNSET: the contract has no ``= null``.)"""
+    return None if value is UNSET else value
+
+
+def _printable(text: str | None) -> str:
+    return "".join(character for character in text or "" if character.isprintable()).strip()[:100]
+
+
+# -- Entities ---------------------------------------------------------------------------------------------------------
+
+
+async def _rows(loader: Any, type_name: str, representations: Sequence[Representation]) -> list[Any]:
+    """The rows by the representations' ``id``, None where it is not an id of the type."""
+    ids = [parse_id(str(each.get("id"))) for each in representations]
+    known = [found[1] if found and found[0] == type_name else None for found in ids]
+    rows: Mapping[str, Any] = dict(
+        zip(wanted := sorted({id for id in known if id}), await loader.load_many(wanted), strict=True)
+    )
+    return [rows.get(id) if id else None for id in known]
+
+
+async def _users(representations: Sequence[Representation], context: Context) -> list[User | None]:
+    rows = await _rows(context.loaders.user, "User", representations)
+    return [row and user_of(row, context) for row in rows]
+
+
+async def _sessions(representations: Sequence[Representation], context: Context) -> list[Session | None]:
+    rows = await _rows(context.loaders.session, "Session", representations)
+    mine = context.identity.user_id
+    return [session_of(row, context) if row and row.user_id == mine else None for row in rows]
+
+
+async def _partners(representations: Sequence[Representation], context: Context) -> list[Partner | None]:
+    rows = await _rows(context.loaders.partner, "Partner", representations)
+    slugs = [str(each["slug"])[:100] for each in representations if "id" not in each and "slug" in each]
+    by_slug = {row.slug: row for row in await context.loaders.partner_by_slug.load_many(slugs) if row}
+    found = [
+        row if "id" in each else by_slug.get(str(each.get("slug")))
+        for row, each in zip(rows, representations, strict=True)
+    ]
+    return [row and partner_of(row) for row in found]
+
+
+async def _applications(representations: Sequence[Representation], context: Context) -> list[PartnerApplication | None]:
+    rows = await _rows(context.loaders.application, "PartnerApplication", representations)
+    identity = context.identity
+    reviews = "partners:review" in identity.scopes
+    return [application_of(row) if row and (reviews or row.applicant_id == identity.user_id) else None for row in rows]
+
+
+async def _notifications(representations: Sequence[Representation], context: Context) -> list[Notification | None]:
+    rows = await _rows(context.loaders.notification, "Notification", representations)
+    mine = context.identity.user_id
+    return [notification_of(row) if row and row.recipient_id == mine else None for row in rows]
+
+
+schema = strawberry.federation.Schema(
+    query=Query, mutation=Mutation, subscription=Subscription, types=[InputError], federation_version="2.9"
+)
+resolve_entities(
+    schema,
+    {
+        "User": _users,
+        "Session": _sessions,
+        "Partner": _partners,
+        "PartnerApplication": _applications,
+        "Notification": _notifications,
+    },
+)

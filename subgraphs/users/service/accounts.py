@@ -1,0 +1,311 @@
+"""Registering, confirming the e-mail address, changing and withdrawing an account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.failpoints import failpoint
+from db.statements import insert_ignore
+from subgraphs.kit.errors import Rejected, RejectedTogether
+from subgraphs.kit.identity import Identity
+from subgraphs.kit.ids import new_ulid
+from subgraphs.users import domain, letters, mail
+from subgraphs.users.common_passwords import COMMON_PASSWORDS
+from subgraphs.users.models import (
+    AnyRow,
+    applications,
+    deliveries,
+    engagements,
+    mails,
+    notifications,
+    one_time_tokens,
+    partner_members,
+    partners,
+    preferences,
+    sessions,
+    terms_agreements,
+    user_roles,
+    users,
+    waiting_notices,
+)
+from subgraphs.users.service import throttling, tokens
+from subgraphs.users.service.announce import announce_users
+from subgraphs.users.service.checked import Checks
+from subgraphs.users.service.deps import Deps, Device
+from subgraphs.users.service.sessions import Tokens, end_sessions, open_session, require_alive, tell_ended, tokens_of
+
+DEFAULT_LOCALE = "ko-KR"
+DEFAULT_TIME_ZONE = "Asia/Seoul"
+MAX_TERMS = 20
+MAX_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a newcomer typed."""
+
+    email: str
+    password: str
+    name: str
+    phone: str | None
+    display_name: str | None
+    agreed_term_versions: Sequence[str]
+
+
+async def register(deps: Deps, given: Registration) -> str:
+    """A new account, its e-mail address to be confirmed; its id.
+
+    Raises Rejected(Together): INVALID, REQUIRED, PASSWORD_TOO_WEAK, UNIQUE.
+    """
+    row, password, terms = _checked(deps, given)
+    row["password_hash"] = await deps.passwords.hash(password)
+
+    async def work(tx: AsyncConnection) -> None:
+        await insert_ignore(tx, users, [row])
+        winner = (await tx.execute(select(users.c.id).where(users.c.email == row["email"]))).scalar_one()
+        if winner != row["id"]:
+            raise Rejected("UNIQUE", "This e-mail address has an account already.", ["input", "email"])
+        await tx.execute(insert(user_roles), [{"user_id": row["id"], "role": domain.Role.CUSTOMER.value}])
+        agreed = [{"user_id": row["id"], "term_version": term, "agreed_at": row["created_at"]} for term in terms]
+        await tx.execute(insert(terms_agreements), agreed)
+        await _send_verification(tx, deps, row["id"], row["email"], row["locale"])
+        await announce_users(tx, [row["id"]])
+
+    await deps.database.run(work)
+    failpoint("users.register.after_commit")
+    deps.wake()
+    return str(row["id"])
+
+
+def _checked(deps: Deps, given: Registration) -> tuple[dict[str, Any], str, list[str]]:
+    checks, now = Checks(), deps.now()
+    email = checks.value(lambda: domain.clean_email(given.email), ["input", "email"], "")
+    name = checks.value(
+        lambda: domain.clean_text(given.name, what="A name", limit=domain.MAX_NAME), ["input", "name"], ""
+    )
+    display_name = name[: domain.MAX_DISPLAY_NAME]
+    if given.display_name is not None:
+        display_name = checks.value(lambda: _display_name(given.display_name or ""), ["input", "displayName"], "")
+    phone = given.phone and checks.value(lambda: domain.clean_phone(given.phone or ""), ["input", "phone"], "")
+    password = checks.value(
+        lambda: domain.check_password(given.password, email=email, common=COMMON_PASSWORDS),
+        ["input", "password"],
+        "",
+        "PASSWORD_TOO_WEAK",
+    )
+    terms = sorted(set(given.agreed_term_versions))
+    if not terms:
+        checks.refuse("REQUIRED", "Agree to the terms.", ["input", "agreedTermVersions"])
+    elif len(terms) > MAX_TERMS or not all(1 <= len(term) <= 64 and term.isprintable() for term in terms):
+        checks.refuse("INVALID", "These are not versions of the terms.", ["input", "agreedTermVersions"])
+    checks.done()
+    row: dict[str, Any] = {
+        "id": new_ulid(),
+        "version": 1,
+        "email": email,
+        "name": name,
+        "phone": phone or None,
+        "display_name": display_name,
+        "avatar_url": None,
+        "password_hash": None,
+        "email_verified_at": None,
+        "locale": DEFAULT_LOCALE,
+        "time_zone": DEFAULT_TIME_ZONE,
+        "created_at": now,
+        "deleted_at": None,
+        "deletion_reason": None,
+    }
+    return row, password, terms
+
+
+def _display_name(given: str) -> str:
+    return domain.clean_text(given, what="A display name", limit=domain.MAX_DISPLAY_NAME)
+
+
+async def _send_verification(tx: AsyncConnection, deps: Deps, user_id: str, email: str, locale: str) -> None:
+    secret = await tokens.issue(tx, tokens.VERIFY_EMAIL, user_id, deps.now(), deps.settings.verification_life)
+    link = f"{deps.settings.public_url}/verify-email?token={secret}"
+    letter = letters.account_letter("VERIFY_EMAIL", locale, link=link)
+    await mail.queue(tx, [mail.Draft("VERIFY_EMAIL", email, letter)], deps.now())
+
+
+async def verify_email(deps: Deps, secret: str, device: Device) -> Tokens:
+    """Confirm the address that the link was sent to, and log in. Raises Rejected TOKEN_INVALID or TOKEN_EXPIRED."""
+
+    async def work(tx: AsyncConnection) -> Any:
+        user_id = await tokens.redeem(tx, tokens.VERIFY_EMAIL, secret, deps.now())
+        await confirm_email(tx, user_id, deps.now())
+        return await open_session(tx, deps, user_id, device)
+
+    opened = await deps.database.run(work)
+    deps.wake()
+    return await tokens_of(deps, opened)
+
+
+async def confirm_email(tx: AsyncConnection, user_id: str, now: datetime) -> None:
+    """The user has shown that the address is his. A confirmed member may also open projects."""
+    unconfirmed = update(users).where(users.c.id == user_id, users.c.email_verified_at.is_(None))
+    changed = await tx.execute(unconfirmed.values(email_verified_at=now, version=users.c.version + 1))
+    if changed.rowcount:
+        await insert_ignore(tx, user_roles, [{"user_id": user_id, "role": domain.Role.CREATOR.value}])
+        await announce_users(tx, [user_id])
+
+
+async def resend_verification(deps: Deps, email: str, device: Device) -> None:
+    """A new link, if the address belongs to an account that is not confirmed; no difference is shown.
+
+    Raises Rejected INVALID or RATE_LIMITED.
+    """
+
+    async def send(tx: AsyncConnection, row: AnyRow) -> None:
+        if row.email_verified_at is None:
+            await _send_verification(tx, deps, row.id, row.email, row.locale)
+
+    await mail_if_known(deps, email, device, "verification", send)
+
+
+async def recover_id(deps: Deps, email: str, device: Device) -> None:
+    """E-mail the (masked) id to the address, if it has an account; no difference is shown.
+
+    Raises Rejected INVALID or RATE_LIMITED.
+    """
+
+    async def send(tx: AsyncConnection, row: AnyRow) -> None:
+        since = row.created_at.date().isoformat()
+        letter = letters.account_letter("RECOVER_ID", row.locale, masked=domain.mask_email(row.email), since=since)
+        await mail.queue(tx, [mail.Draft("RECOVER_ID", row.email, letter)], deps.now())
+
+    await mail_if_known(deps, email, device, "recover", send)
+
+
+async def mail_if_known(deps: Deps, email: str, device: Device, what: str, send: Any) -> None:
+    """``send(tx, row)`` if the address has an account; three times an hour for an address and a caller's network."""
+    checks = Checks()
+    cleaned = checks.value(lambda: domain.clean_email(email), ["email"], "")
+    checks.done()
+    await throttling.take_try(deps.database, domain.MAIL_REQUESTS, (what, device.ip, cleaned), deps.now())
+
+    async def work(tx: AsyncConnection) -> None:
+        row = (await tx.execute(select(users).where(users.c.email == cleaned))).one_or_none()
+        if row is not None:
+            await send(tx, row)
+
+    await deps.database.run(work)
+    deps.wake()
+
+
+async def change_account(
+    deps: Deps, identity: Identity, *, name: str | None, phone: str | None, display_name: str | None
+) -> str:
+    """Change what is given; an empty phone removes it. The user's id. Raises Rejected(Together) INVALID."""
+    checks = Checks()
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes["name"] = checks.value(
+            lambda: domain.clean_text(name, what="A name", limit=domain.MAX_NAME), ["name"], ""
+        )
+    if phone is not None:
+        changes["phone"] = checks.value(lambda: domain.clean_phone(phone), ["phone"], "") if phone.strip() else None
+    if display_name is not None:
+        changes["display_name"] = checks.value(lambda: _display_name(display_name), ["displayName"], "")
+    checks.done()
+
+    async def work(tx: AsyncConnection) -> str:
+        user_id = await require_alive(tx, identity)
+        if changes:
+            alive = update(users).where(users.c.id == user_id, users.c.deleted_at.is_(None))
+            done = await tx.execute(alive.values(**changes, version=users.c.version + 1))
+            if done.rowcount != 1:
+                raise Rejected("NOT_FOUND", "This account does not exist any more.")
+            await announce_users(tx, [user_id])
+        return user_id
+
+    user_id = await deps.database.run(work)
+    deps.wake()
+    return user_id
+
+
+async def withdraw(deps: Deps, identity: Identity, password: str | None, reason: str | None) -> str:
+    """End the caller's account and erase what is personal; the user's id.
+
+    Raises Rejected INVALID_CREDENTIALS, RATE_LIMITED, or RejectedTogether NOT_ALLOWED with everything in the way.
+    """
+    user_id = identity.require_user()
+    tries = ("withdraw", user_id)
+    await throttling.take_try(deps.database, domain.LOGIN, tries, deps.now())
+    async with deps.database.read() as connection:
+        known = (await connection.execute(select(users.c.password_hash).where(users.c.id == user_id))).scalar()
+    if known and not await deps.passwords.verify(known, domain.normalize_password(password or "")):
+        raise Rejected("INVALID_CREDENTIALS", "The password is wrong.", ["password"])
+
+    async def work(tx: AsyncConnection) -> list[str]:
+        await require_alive(tx, identity)
+        await tx.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+        if obstacles := await _obstacles(tx, user_id):
+            raise RejectedTogether(obstacles)
+        await throttling.forget(tx, tries)
+        await _erase(tx, user_id, (reason or "").strip()[:MAX_REASON] or None, deps.now())
+        await announce_users(tx, [user_id])
+        return await end_sessions(tx, user_id, deps.now())
+
+    await tell_ended(deps, await deps.database.run(work))
+    deps.wake()
+    return user_id
+
+
+async def _obstacles(tx: AsyncConnection, user_id: str) -> list[Rejected]:
+    """What must end first, as far as is known here."""
+    query = select(engagements).where(engagements.c.user_id == user_id, engagements.c.closed.is_(False))
+    found = [
+        Rejected("NOT_ALLOWED", f"{row.kind} {row.label or row.id} has not ended yet.", [row.kind.lower()])
+        for row in await tx.execute(query.order_by(engagements.c.id).limit(20))
+    ]
+    seller = select(partners.c.name, partners.c.id).join(partner_members).where(partner_members.c.user_id == user_id)
+    row = (await tx.execute(seller.where(partners.c.status != "CLOSED"))).one_or_none()
+    if row is not None:
+        others = select(func.count()).select_from(partner_members).where(partner_members.c.partner_id == row.id)
+        if (await tx.execute(others)).scalar_one() == 1:
+            found.append(Rejected("NOT_ALLOWED", f"You are the only member of the seller {row.name}.", ["partner"]))
+    return found
+
+
+async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: datetime) -> None:
+    email = (await tx.execute(select(users.c.email).where(users.c.id == user_id))).scalar()
+    mine = select(notifications.c.id).where(notifications.c.recipient_id == user_id)
+    await tx.execute(delete(deliveries).where(deliveries.c.notification_id.in_(mine)))
+    await tx.execute(delete(notifications).where(notifications.c.recipient_id == user_id))
+    await tx.execute(delete(mails).where(mails.c.recipient == email))
+    for table in (one_time_tokens, preferences, user_roles, partner_members, terms_agreements):
+        await tx.execute(delete(table).where(table.c.user_id == user_id))
+    owned = select(engagements.c.id).where(engagements.c.user_id == user_id)
+    await tx.execute(delete(waiting_notices).where(waiting_notices.c.engagement_id.in_(owned)))
+    await tx.execute(update(sessions).where(sessions.c.user_id == user_id).values(ip_address=None, device_name=None))
+    undecided = applications.c.status != "APPROVED"
+    open_ones = update(applications).where(applications.c.live_applicant_id == user_id, undecided)
+    await tx.execute(
+        open_ones.values(
+            status="REJECTED",
+            rejection_reason="The applicant withdrew.",
+            reviewed_at=now,
+            live_applicant_id=None,
+            live_business_number=None,
+        )
+    )
+    anonymous = {
+        "email": None,
+        "name": None,
+        "phone": None,
+        "display_name": "탈퇴한 회원",
+        "avatar_url": None,
+        "password_hash": None,
+        "email_verified_at": None,
+        "deleted_at": now,
+        "deletion_reason": reason,
+    }
+    await tx.execute(update(users).where(users.c.id == user_id).values(**anonymous, version=users.c.version + 1))

@@ -1,0 +1,149 @@
+"""The inbox of notifications, and who wants what on which channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.statements import insert_ignore, upsert
+from subgraphs.kit.errors import Rejected
+from subgraphs.kit.identity import Identity
+from subgraphs.kit.ids import new_ulid
+from subgraphs.users import letters, mail
+from subgraphs.users.models import AnyRow, deliveries, notifications, preferences, users
+from subgraphs.users.service.deps import Deps
+from subgraphs.users.service.sessions import require_alive
+
+CHANNELS = ("IN_APP", "EMAIL")
+"""The channels there are; all are on unless the user says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell someone. ``subject`` is the type and id of what it is about, ``engagement`` the kind and label
+    of the order or pledge to name in the text."""
+
+    event_id: str
+    recipient_id: str
+    type: str
+    facts: Mapping[str, str]
+    subject: tuple[str, str] | None = None
+    engagement: tuple[str, str] | None = None
+
+
+async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> list[str]:
+    """Write the notices that were not written before, and queue their e-mails; who got something new.
+
+    After the commit: ``deps.wake()`` and tell ``notifications:<user>``.
+    """
+    readers = await _readers(tx, {notice.recipient_id for notice in notices})
+    wanted = await _wanted(tx, notices)
+    rows = {}
+    for notice in notices:
+        if notice.recipient_id in readers:
+            row = _row(notice, readers[notice.recipient_id], deps)
+            row["in_inbox"] = "IN_APP" in wanted.get((notice.recipient_id, notice.type), CHANNELS)
+            rows[row["id"]] = row
+    await insert_ignore(tx, notifications, list(rows.values()))
+    # Which of them are new is asked, not counted: drivers count ignored rows differently.
+    new = (await tx.execute(select(notifications.c.id).where(notifications.c.id.in_(rows)))).scalars().all()
+    for id in new:
+        row = rows[id]
+        channels = wanted.get((row["recipient_id"], row["type"]), CHANNELS)
+        await _deliver(tx, deps, row, readers[row["recipient_id"]], channels)
+    return sorted({rows[id]["recipient_id"] for id in new})
+
+
+async def _readers(tx: AsyncConnection, user_ids: set[str]) -> dict[str, AnyRow]:
+    query = select(users.c.id, users.c.email, users.c.email_verified_at, users.c.locale)
+    rows = await tx.execute(query.where(users.c.id.in_(user_ids), users.c.deleted_at.is_(None)))
+    return {row.id: row for row in rows}
+
+
+async def _wanted(tx: AsyncConnection, notices: Sequence[Notice]) -> dict[tuple[str, str], Sequence[str]]:
+    keys = {(notice.recipient_id, notice.type) for notice in notices}
+    query = select(preferences).where(tuple_(preferences.c.user_id, preferences.c.type).in_(keys))
+    return {(row.user_id, row.type): row.channels for row in await tx.execute(query)}
+
+
+def _row(notice: Notice, reader: AnyRow, deps: Deps) -> dict[str, Any]:
+    facts = dict(notice.facts)
+    if notice.engagement:
+        facts["label"] = letters.order_label(*notice.engagement, reader.locale)
+    letter = letters.notice_letter(notice.type, reader.locale, facts)
+    return {
+        "id": new_ulid(),
+        "event_id": notice.event_id,
+        "recipient_id": notice.recipient_id,
+        "type": notice.type,
+        "title": letter.subject,
+        "body": letter.body,
+        "subject_type": notice.subject[0] if notice.subject else None,
+        "subject_id": notice.subject[1] if notice.subject else None,
+        "read_at": None,
+        "created_at": deps.now(),
+    }
+
+
+async def _deliver(
+    tx: AsyncConnection, deps: Deps, row: dict[str, Any], reader: AnyRow, channels: Sequence[str]
+) -> None:
+    now = deps.now()
+    mail_id = None
+    # An address that is not confirmed may be a stranger's.
+    if "EMAIL" in channels and reader.email and reader.email_verified_at:
+        draft = mail.Draft(row["type"], reader.email, letters.Letter(row["title"], row["body"]))
+        (mail_id,) = await mail.queue(tx, [draft], now)
+    shown = row["in_inbox"]
+    in_app = {"channel": "IN_APP", "status": "SENT" if shown else "SUPPRESSED", "sent_at": now if shown else None}
+    email = {"channel": "EMAIL", "status": "QUEUED" if mail_id else "SUPPRESSED", "sent_at": None}
+    await tx.execute(
+        insert(deliveries),
+        [
+            {"notification_id": row["id"], "mail_id": None, **in_app},
+            {"notification_id": row["id"], "mail_id": mail_id, **email},
+        ],
+    )
+
+
+async def tell(deps: Deps, user_ids: Sequence[str]) -> None:
+    """Wake the live inboxes of these users, after the commit."""
+    for user_id in user_ids:
+        await deps.changes.tell(f"notifications:{user_id}")
+
+
+async def mark_read(deps: Deps, identity: Identity, ids: Sequence[str] | None) -> str:
+    """Mark the caller's notifications as read, all of them when ``ids`` is None. Others' are left alone."""
+
+    async def work(tx: AsyncConnection) -> str:
+        user_id = await require_alive(tx, identity)
+        mine = notifications.c.recipient_id == user_id
+        unread = update(notifications).where(mine, notifications.c.read_at.is_(None))
+        if ids is not None:
+            found = await tx.execute(select(notifications.c.id).where(mine, notifications.c.id.in_(ids)))
+            known = set(found.scalars())
+            if not known.issuperset(ids):
+                raise Rejected("NOT_FOUND", "Not all of these are your notifications.", ["ids"])
+            unread = unread.where(notifications.c.id.in_(ids))
+        await tx.execute(unread.values(read_at=deps.now()))
+        return user_id
+
+    return await deps.database.run(work)
+
+
+async def prefer(deps: Deps, identity: Identity, type: str, channels: Sequence[str]) -> str:
+    """The channels that the caller wants for a type. Raises Rejected INVALID for a channel that is not offered."""
+    if unknown := set(channels) - set(CHANNELS):
+        raise Rejected("INVALID", f"{', '.join(sorted(unknown))} is not offered yet.", ["channels"])
+    chosen = [channel for channel in CHANNELS if channel in channels]
+
+    async def work(tx: AsyncConnection) -> str:
+        user_id = await require_alive(tx, identity)
+        await upsert(tx, preferences, [{"user_id": user_id, "type": type, "channels": chosen}])
+        return user_id
+
+    return await deps.database.run(work)

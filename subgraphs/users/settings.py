@@ -1,0 +1,43 @@
+"""Settings of the users subgraph. Each is an environment variable with the prefix ``DURE_USERS_``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Tokens, passwords, e-mail."""
+
+    model_config = SettingsConfigDict(env_prefix="DURE_USERS_", extra="ignore")
+
+    issuer: str = Field(default="dure-users", description="`iss` of the access tokens.")
+    audience: str = Field(default="dure", description="`aud` of the access tokens.")
+    access_token_life: timedelta = Field(default=timedelta(minutes=10), description="Life of an access token.")
+    refresh_token_life: timedelta = Field(default=timedelta(days=14), description="A refresh token unused dies then.")
+    session_life: timedelta = Field(default=timedelta(days=30), description="A session ends then, however often used.")
+    verification_life: timedelta = Field(default=timedelta(days=1), description="Life of an e-mail verification link.")
+    reset_life: timedelta = Field(default=timedelta(minutes=30), description="Life of a password reset link.")
+    key_life: timedelta = Field(default=timedelta(days=90), description="A signing key is replaced then.")
+    key_lead: timedelta = Field(
+        default=timedelta(minutes=15), description="A new key is published so long before it signs, and after it."
+    )
+
+    argon2_memory_kib: int = Field(default=19456, description="argon2id: memory, KiB.")
+    argon2_passes: int = Field(default=2, description="argon2id: passes.")
+    hash_threads: int = Field(default=2, ge=1, description="Threads that hash passwords.")
+    hash_queue: int = Field(default=64, ge=1, description="Hashes that may wait; more are refused as unavailable.")
+
+    trusted_proxies: int = Field(
+        default=0, ge=0, description="Proxies in front of the router that append to x-forwarded-for."
+    )
+    public_url: str = Field(default="http://127.0.0.1:4000", description="Where links in e-mails lead.")
+
+    mail_from: str = Field(default="dure <no-reply@dure.example>", description="Sender of e-mails.")
+    smtp_host: str | None = Field(default=None, description="SMTP server; none: the development outbox, or waiting.")
+    smtp_port: int = Field(default=25, description="Its port.")
+    smtp_user: str | None = Field(default=None, description="Its user, if it wants one.")
+    smtp_password: SecretStr | None = Field(default=None, description="The user's password.")
+    smtp_starttls: bool | None = Field(default=None, description="Encrypt: none means if the server offers it.")
