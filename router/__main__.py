@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from json import dumps, loads
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
 
@@ -62,6 +62,51 @@ def _failed(*messages: str) -> typer.Exit:
     return typer.Exit(code=1)
 
 
+# --- serving ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    supergraph: Annotated[Path | None, typer.Option(help="The supergraph SDL; else --config is composed.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings, and the subgraphs to compose, in YAML.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 4000,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Introspection, explorer, error details, plans on request.")
+    ] = False,
+) -> None:
+    """Serve a supergraph at /graphql, and follow its changes."""
+    import asyncio
+
+    import uvicorn
+    from pydantic import ValidationError
+
+    from router.app import create_app
+    from router.pipeline.supergraph_source import from_config, from_file
+    from router.settings import read_settings
+
+    if supergraph is None and config is None:
+        raise _failed("Give --supergraph FILE, or --config FILE with subgraphs to compose.")
+    try:
+        settings = read_settings(config, **({"dev": True} if dev else {}))
+        source = from_file(supergraph) if supergraph is not None else from_config(cast(Path, config))
+        application = create_app(asyncio.run(source()), settings)
+    except (RouterError, ValidationError) as error:
+        raise _failed(str(error)) from error
+    application.source = source
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        ws_max_size=settings.limits.body_bytes,
+        timeout_graceful_shutdown=10,
+    )
+
+
 # --- planning -----------------------------------------------------------------------------------------------------
 
 SupergraphFile = Annotated[Path, typer.Option("--supergraph", help="The supergraph SDL.")]
@@ -70,6 +115,23 @@ OperationName = Annotated[str | None, typer.Option("--operation-name", help="Whi
 Variables = Annotated[str, typer.Option("--variables", help="JSON; only what @skip, @include and @defer use matters.")]
 Labels = Annotated[list[str] | None, typer.Option("--override-label", help="An active @override label. Repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def normalize(
+    supergraph: SupergraphFile,
+    operation: OperationFile,
+    operation_name: OperationName = None,
+    variables: Variables = "{}",
+    json: Json = False,
+) -> None:
+    """Print an operation as the planner reads it: fragments inlined, fields merged, conditions decided."""
+    from dataclasses import asdict
+
+    from router.operation.printer import print_operation
+
+    found = _stages(supergraph, operation, operation_name, variables, None).operation
+    _print(loads(dumps(asdict(found), default=sorted)), json, [print_operation(found)])
 
 
 @app.command()

@@ -183,6 +183,7 @@ class RequestErrorCode(StrEnum):
     CSRF_PREVENTED = "CSRF_PREVENTED"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     QUERY_PLANNING_FAILED = "QUERY_PLANNING_FAILED"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
     SUBGRAPH_UNREACHABLE = "SUBGRAPH_UNREACHABLE"
@@ -206,13 +207,27 @@ class VariablesError(RouterError):
 
 
 class RequestError(RouterError):
-    """A request that is refused whole. ``status`` is the HTTP status where the media type lets errors have one."""
+    """A request that is refused whole, for one reason or several.
 
-    def __init__(self, code: RequestErrorCode, message: str, status: int = 400) -> None:
-        super().__init__(message)
+    ``status`` is the HTTP status. ``malformed``: it was no GraphQL request at all, so the status holds for every
+    media type; otherwise ``application/json`` answers with 200 (GraphQL over HTTP, "Status codes").
+    """
+
+    def __init__(
+        self,
+        code: RequestErrorCode,
+        *messages: str,
+        status: int = 400,
+        malformed: bool = False,
+        locations: tuple[tuple[tuple[int, int], ...], ...] = (),
+    ) -> None:
+        super().__init__("; ".join(messages))
         self.code = code
-        self.message = message
+        self.messages = messages
         self.status = status
+        self.malformed = malformed
+        self.locations = locations
+        """Per message: lines and columns in the document."""
 
 
 class SubgraphError(RouterError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,8 +18,10 @@ from router.executor.projection import compile_projection
 from router.executor.run import ExecutionContext, Run, Step
 from router.executor.sharing import all_fetches, isolated_entities
 from router.executor.transport import SubgraphResponse, Transport
-from router.query_plan.nodes import Defer, DeferredNode, Fetch, Parallel, PlanNode, QueryPlan, Sequence, Subscription
+from router.query_plan.nodes import Defer, DeferredNode, Fetch, Parallel, PlanNode, QueryPlan, Subscription
+from router.query_plan.nodes import Sequence as SequenceNode
 
+Data = dict[str, Any]
 Transports = Mapping[str, Transport]
 
 
@@ -33,8 +35,12 @@ async def execute_plan(
 class CompiledPlan:
     """A plan, ready to run any number of times, also at once."""
 
-    def __init__(self, plan: QueryPlan) -> None:
+    def __init__(self, plan: QueryPlan, root_order: tuple[str, ...] = (), errors: Sequence[Error] = ()) -> None:
+        """``errors`` are in every answer; ``root_order`` is the client's order of root fields, needed where the
+        router answers some of them itself."""
         self.plan = plan
+        self._root_order = root_order
+        self._errors = errors
         self._project = compile_projection(plan.shape)
         self._isolated = isolated_entities(plan.node)
         self._fetches = frozenset(fetch.id for fetch in all_fetches(plan.node))
@@ -55,26 +61,26 @@ class CompiledPlan:
         variables: Mapping[str, Any],
         transports: Transports,
         context: ExecutionContext,
-        known: dict[str, Any] | None = None,
+        known: Data | None = None,
     ) -> bytes:
-        """The whole answer as JSON bytes. ``known`` is root data that the router has found itself.
+        """The whole answer as JSON bytes. ``known`` is the part of it that the router has answered itself.
 
         Deferred parts are run too, and left out: use ``stream`` for plans that have them.
         """
-        run = Run(known or {}, self.plan.shape, variables, transports, context)
+        run = self._run(variables, transports, context)
         await self._step(run)
-        return self._answer(run)
+        return self._answer(run, known)
 
     async def stream(
         self,
         variables: Mapping[str, Any],
         transports: Transports,
         context: ExecutionContext,
-        known: dict[str, Any] | None = None,
+        known: Data | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """The payloads of a subscription, or of an answer with deferred parts."""
-        run = Run(known or {}, self.plan.shape, variables, transports, context)
-        payloads = self._events(run) if self._source is not None else self._increments(run)
+        run = self._run(variables, transports, context)
+        payloads = self._events(run) if self._source is not None else self._increments(run, known)
         async with aclosing(payloads):
             async for payload in payloads:
                 yield payload
@@ -89,7 +95,7 @@ class CompiledPlan:
                 raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
             async with _closing(transport.subscribe(request_for(source, base, {}))) as events:
                 async for event in events:
-                    run = Run({}, self.plan.shape, base.variables, base.transports, base.context)
+                    run = self._run(base.variables, base.transports, base.context)
                     root.merge(run, event)
                     await self._step(run)
                     yield self._answer(run)
@@ -98,26 +104,34 @@ class CompiledPlan:
             failed = failed_fetch(error, source.subgraph, [], base.context.trace_id)
             yield write_json({"data": None, "errors": [failed]})
 
-    async def _increments(self, run: Run) -> AsyncGenerator[bytes, None]:
+    async def _increments(self, run: Run, known: Data | None) -> AsyncGenerator[bytes, None]:
         run.done = {fetch_id: asyncio.Event() for part in self._deferred for fetch_id in part.depends}
         async with asyncio.TaskGroup() as tasks:
             payloads = start_deferred(self._deferred, run, tasks)
             await self._step(run)
-            yield write_json({**self._result(run), "hasNext": bool(self._deferred)})
+            yield write_json({**self._result(run, known), "hasNext": bool(self._deferred)})
             async for payload in payloads:
                 yield write_json(payload)
 
-    def _answer(self, run: Run) -> bytes:
+    def _run(self, variables: Mapping[str, Any], transports: Transports, context: ExecutionContext) -> Run:
+        errors = [{**error, "path": list(error["path"])} for error in self._errors]
+        return Run({}, self.plan.shape, variables, transports, context, errors)
+
+    def _answer(self, run: Run, known: Data | None = None) -> bytes:
         try:
-            return write_json(self._result(run))
+            return write_json(self._result(run, known))
         except RecursionError:
             code = RequestErrorCode.SUBGRAPH_MALFORMED_RESPONSE
             error = {"message": "A subgraph's answer is nested too deeply.", "extensions": {"code": code}}
             return write_json({"data": None, "errors": [error]})
 
-    def _result(self, run: Run) -> dict[str, Any]:
-        errors: list[Error] = run.errors
-        result: dict[str, Any] = {"data": self._project(run.data, errors)}
+    def _result(self, run: Run, known: Data | None) -> Data:
+        errors = run.errors
+        data = self._project(run.data, errors)
+        if known and data is not None:
+            found = {**data, **known}
+            data = {name: found.pop(name) for name in self._root_order if name in found} | found
+        result: Data = {"data": data}
         if errors:
             result["errors"] = errors
         if run.context.report is not None:
@@ -128,7 +142,7 @@ class CompiledPlan:
         match node:
             case Fetch():
                 return compile_fetch(node, self._isolated.get(node.id, frozenset()))
-            case Sequence(nodes):
+            case SequenceNode(nodes):
                 return _sequence([self._compile(child, parent) for child in nodes])
             case Parallel(nodes):
                 return _parallel([self._compile(child, parent) for child in nodes])

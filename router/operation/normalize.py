@@ -20,12 +20,18 @@ from router.operation.passes.literals import canonical_value
 
 
 def normalize(
-    document: DocumentNode, operation_name: str | None, schema: GraphQLSchema, condition_values: Mapping[str, bool]
+    document: DocumentNode,
+    operation_name: str | None,
+    schema: GraphQLSchema,
+    condition_values: Mapping[str, bool],
+    *,
+    defer: bool = True,
 ) -> Operation:
     """The chosen operation with fragments inlined, fields merged and conditions decided.
 
     ``condition_values`` are the values of the Boolean variables that ``condition_variables`` names; a variable that
-    is missing there takes its default. The result is a function of the arguments only, so plans may be kept by them.
+    is missing there takes its default. Without ``defer`` nothing is deferred. The result is a function of the
+    arguments only, so plans may be kept by them.
 
     Raises OperationError if the document has no such operation, or does not fit the schema.
     """
@@ -34,7 +40,7 @@ def normalize(
     if root_type is None:
         raise OperationError(f"Schema is not configured to execute {definition.operation.value} operation.")
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    collector = Collector(schema, fragments, {**condition_defaults(definition), **condition_values})
+    collector = Collector(schema, fragments, {**condition_defaults(definition), **condition_values}, defer=defer)
     return Operation(
         kind=definition.operation.value,
         root_type=root_type.name,

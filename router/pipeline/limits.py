@@ -60,9 +60,8 @@ def parse_limited(text: str, limits: Limits) -> DocumentNode:
             text, max_lexical_tokens=limits.tokens, max_comments=limits.comments, allow_empty_selection_sets=False
         )
     except GraphQLSyntaxError as error:
-        place = error.locations[0] if error.locations else None
-        where = f" (line {place.line}, column {place.column})" if place else ""
-        raise RequestError(RequestErrorCode.GRAPHQL_PARSE_FAILED, error.message + where) from None
+        places = tuple((place.line, place.column) for place in error.locations or ())
+        raise RequestError(RequestErrorCode.GRAPHQL_PARSE_FAILED, error.message, locations=(places,)) from None
     except RecursionError:
         raise _too_much("document's nesting", limits.depth, "levels") from None
 

@@ -52,11 +52,17 @@ class Collector:
     """Turns selection sets of one document into selections, for one choice of conditions."""
 
     def __init__(
-        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], values: Mapping[str, bool]
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        values: Mapping[str, bool],
+        *,
+        defer: bool,
     ) -> None:
         self._schema = schema
         self._fragments = fragments
         self._values = values
+        self._defer = defer
         self._possible = PossibleTypes(schema)
         self._made: dict[tuple[str, frozenset[str], tuple[int, ...]], tuple[Selection, ...]] = {}
 
@@ -118,7 +124,7 @@ class Collector:
 
     def deferred(self, node: SelectionNode) -> Defer | None:
         """Its ``@defer``, if it has an effect."""
-        return deferral(node, self._values)
+        return deferral(node, self._values) if self._defer else None
 
     def narrow(self, condition: str | None, parent: CompositeType, met: frozenset[str]) -> _Fragment | None:
         """What a type condition leaves of the objects met: None if none of them."""

@@ -1,0 +1,136 @@
+"""The router as an ASGI application: ``/graphql``, health, and in development the explorer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from router.errors import SupergraphError
+from router.executor.transport import Transport
+from router.pipeline.asgi import Receive, Scope, Send, send_whole
+from router.pipeline.auth import KeySource, TokenVerifier
+from router.pipeline.documents import Rule
+from router.pipeline.explorer import ASSETS, Explorer
+from router.pipeline.http import HttpEndpoint
+from router.pipeline.pipeline import Graph, LookUp, Pipeline
+from router.pipeline.subgraphs import Subgraphs
+from router.pipeline.supergraph_source import Load, follow
+from router.pipeline.websocket import SocketEndpoint
+from router.settings import Settings
+from router.supergraph.load import load_supergraph
+
+POLL = 1.0
+"""Changes of the supergraph are looked for this often (seconds)."""
+
+WORKERS = 2
+"""Threads that parse, validate and plan, so that the event loop does not."""
+
+
+def create_app(
+    supergraph_sdl: str,
+    settings: Settings,
+    transports: Mapping[str, Transport] | None = None,
+    key_source: KeySource | None = None,
+    *,
+    look_up: LookUp | None = None,
+    rules: tuple[Rule, ...] = (),
+) -> RouterApp:
+    """The application for a supergraph. Raises SupergraphError if it cannot be served.
+
+    ``transports`` are used in place of HTTP for the subgraphs they name; ``key_source`` gives the token issuer's JWKS
+    in place of ``tokens.jwks_url``; ``look_up`` finds persisted documents; ``rules`` are further limits on operations.
+    """
+    return RouterApp(supergraph_sdl, settings, Subgraphs(settings, transports), key_source, look_up, rules)
+
+
+class RouterApp:
+    """An ASGI application. Give it ``reload`` for a new supergraph, and ``close`` where no lifespan is run."""
+
+    def __init__(
+        self,
+        supergraph_sdl: str,
+        settings: Settings,
+        subgraphs: Subgraphs,
+        key_source: KeySource | None,
+        look_up: LookUp | None,
+        rules: tuple[Rule, ...],
+    ) -> None:
+        self._settings = settings
+        self._subgraphs = subgraphs
+        self._tokens = TokenVerifier(settings.tokens, key_source)
+        self._look_up = look_up
+        self._rules = rules
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="router")
+        self._explorer = Explorer(settings.explorer_assets) if settings.dev else None
+        self._ready = True
+        self.supergraph_sdl = supergraph_sdl
+        self.source: Load | None = None
+        """Where to look for changes of the supergraph while the lifespan runs."""
+        self.graphql = HttpEndpoint(self._pipeline(supergraph_sdl), settings)
+        self._sockets = SocketEndpoint(lambda: self.graphql.pipeline, settings)
+
+    def reload(self, supergraph_sdl: str) -> None:
+        """Serve another supergraph from now on. Raises SupergraphError, and goes on with the old one."""
+        self.graphql.pipeline = self._pipeline(supergraph_sdl)
+        self.supergraph_sdl = supergraph_sdl
+
+    async def close(self) -> None:
+        """Give back connections and threads."""
+        self._ready = False
+        await self._subgraphs.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route by path."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+        elif self._explorer is not None and scope["method"] == "GET" and _wants_page(path, scope):
+            await self._explorer.page(send)
+        elif path == "/graphql":
+            await self.graphql(scope, receive, send)
+        elif path == "/health" or path.startswith("/health/"):
+            await self._health(path, send)
+        elif self._explorer is not None and path.startswith(ASSETS):
+            await self._explorer.asset(path, send)
+        else:
+            await send_whole(send, 404, b"text/plain; charset=utf-8", b"Not found.", [])
+
+    def _pipeline(self, supergraph_sdl: str) -> Pipeline:
+        supergraph = load_supergraph(supergraph_sdl)
+        if not supergraph.subgraphs:
+            raise SupergraphError("the supergraph has no subgraphs")
+        graph = Graph(supergraph, self._settings, self._pool, self._rules)
+        return Pipeline(graph, self._settings, self._subgraphs.of(supergraph), self._tokens, self._look_up)
+
+    async def _health(self, path: str, send: Send) -> None:
+        # Subgraphs that are down do not matter here: the router can answer for the others.
+        up = self._ready or path == "/health/live"
+        body = b'{"status":"UP"}' if up else b'{"status":"DOWN"}'
+        await send_whole(send, 200 if up else 503, b"application/json", body, [])
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        following: asyncio.Task[None] | None = None
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                if self.source is not None:
+                    following = asyncio.create_task(follow(self.source, self.reload, POLL))
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if following is not None:
+                    following.cancel()
+                await self.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _wants_page(path: str, scope: Scope) -> bool:
+    if path == "/":
+        return True
+    accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    return path == "/graphql" and b"text/html" in accept and not scope["query_string"]

@@ -1,0 +1,105 @@
+"""GraphQL over HTTP, as a raw ASGI endpoint."""
+
+from __future__ import annotations
+
+import logging
+
+from router.errors import RequestError, RequestErrorCode
+from router.pipeline.asgi import Disconnected, RawHeaders, Receive, Scope, Send, read_body, read_headers, send_whole
+from router.pipeline.media_types import JSON, RESPONSE_JSON, Accepted, accepted, is_json
+from router.pipeline.origins import Origins
+from router.pipeline.pipeline import Answer, Headers, Pipeline, Stream, refusal, trace_of
+from router.pipeline.request import GraphQLRequest, from_body, from_query_string
+from router.pipeline.streams import framing, send_stream
+from router.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPES = {
+    JSON: b"application/json; charset=utf-8",
+    RESPONSE_JSON: b"application/graphql-response+json; charset=utf-8",
+}
+
+
+class HttpEndpoint:
+    """``/graphql``. ``pipeline`` may be replaced while requests run: each keeps the one it began with."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self.pipeline = pipeline
+        self._settings = settings
+        self._origins = Origins(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        media, cors, headers = Accepted(JSON, None), list[tuple[bytes, bytes]](), dict[str, str]()
+        try:
+            limits = self._settings.limits
+            headers = read_headers(scope, limits.headers, limits.header_bytes)
+            cors = self._origins.response_headers(headers)
+            if scope["method"] == "OPTIONS":
+                await send_whole(send, 204, b"text/plain", b"", self._origins.preflight_headers(headers))
+                return
+            media = accepted(headers.get("accept"))
+            if media.single is None and media.stream is None:
+                message = f"Answers come as {JSON} or {RESPONSE_JSON}."
+                raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=406, malformed=True)
+            result = await self._result(scope, receive, headers, media)
+            await self._send(result, receive, send, media, cors)
+        except RequestError as error:
+            await _send_answer(send, refusal(error), media, cors)
+        except Disconnected:
+            return
+        except Exception:
+            logger.exception("a request failed")
+            await _send_answer(send, refusal(internal_error(), trace_of(headers)), media, cors)
+
+    async def _result(self, scope: Scope, receive: Receive, headers: Headers, media: Accepted) -> Answer | Stream:
+        request = await self._request(scope, receive, headers)
+        is_get = scope["method"] == "GET"
+        return await self.pipeline.answer(request, headers, only_queries=is_get, defer=media.stream is not None)
+
+    async def _request(self, scope: Scope, receive: Receive, headers: Headers) -> GraphQLRequest:
+        method = scope["method"]
+        if method == "GET":
+            self._origins.check_get(headers)
+            if len(scope["query_string"]) > self._settings.limits.body_bytes:
+                raise RequestError(RequestErrorCode.LIMIT_EXCEEDED, "The URL is too long.", status=414, malformed=True)
+            return from_query_string(scope["query_string"])
+        if method != "POST":
+            message = "Use GET or POST."
+            raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=405, malformed=True)
+        if not is_json(headers.get("content-type")):
+            message = f"The body must be {JSON} in UTF-8."
+            raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=415, malformed=True)
+        return from_body(await read_body(receive, headers.get("content-length"), self._settings.limits.body_bytes))
+
+    async def _send(
+        self, result: Answer | Stream, receive: Receive, send: Send, media: Accepted, cors: RawHeaders
+    ) -> None:
+        if isinstance(result, Answer):
+            await _send_answer(send, result, media, cors)
+            return
+        if media.stream is None:
+            await result.payloads.aclose()
+            message = "This operation answers in a stream: accept text/event-stream or multipart/mixed."
+            raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=406, malformed=True)
+        frame = framing(media.stream, subscription=result.subscription)
+        await send_stream(receive, send, result.payloads, frame, self._settings.subscription_ping, cors)
+
+
+def internal_error() -> RequestError:
+    """What clients are told of a bug: nothing but that there is one."""
+    return RequestError(RequestErrorCode.INTERNAL_SERVER_ERROR, "Internal error.", status=500, malformed=True)
+
+
+async def _send_answer(send: Send, answer: Answer, media: Accepted, cors: RawHeaders) -> None:
+    if media.single is None and media.stream is not None and not answer.malformed:
+        # The client takes nothing but a stream: one payload, and its end.
+        frame = framing(media.stream, subscription=False)
+        await send_whole(send, 200, frame.content_type, frame.payload(answer.body) + frame.end, cors)
+        return
+    media_type = media.single or JSON
+    # With application/json, 200 tells that the GraphQL server answered, whatever it said.
+    status = answer.status if answer.malformed or media_type == RESPONSE_JSON else 200
+    headers = [*cors, (b"allow", b"GET, POST")] if status == 405 else cors
+    await send_whole(send, status, CONTENT_TYPES[media_type], answer.body, headers)

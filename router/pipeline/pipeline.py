@@ -1,0 +1,205 @@
+"""A request on its way: the stages in their order, each remembered by what it depends on.
+
+persisted   the document's text (a seam: what the client sent, unless a look-up is given)
+documents   parsed, limited, validated
+auth        who is calling
+variables   coerced
+plans       normalised, restricted to what the caller may read, planned, compiled
+execute     the answer's bytes
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLSchema
+
+from router.errors import RequestError, RequestErrorCode, VariablesError
+from router.executor.execute import CompiledPlan
+from router.executor.json_bytes import write_json
+from router.executor.run import ExecutionContext
+from router.executor.transport import Transport
+from router.pipeline.auth import Identity, TokenVerifier
+from router.pipeline.claims import ClaimsSigner
+from router.pipeline.documents import DocumentCache, PreparedOperation, Rule
+from router.pipeline.introspection import answer_introspection, refuse_introspection
+from router.pipeline.limits import check_fields
+from router.pipeline.plan_cache import Choice, OverrideLabels, PlanCache, ReadyPlan
+from router.pipeline.report import reporter
+from router.pipeline.request import GraphQLRequest
+from router.settings import Settings
+from router.supergraph.api_schema import api_schema
+from router.supergraph.model import Supergraph
+
+PLAN_HEADER = "router-plan"
+
+Headers = Mapping[str, str]
+LookUp = Callable[[GraphQLRequest, Headers], Awaitable[str]]
+"""Finds the document of a request. Raises RequestError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer with the HTTP status it deserves; ``malformed``: with any media type."""
+
+    body: bytes
+    status: int = 200
+    malformed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer in payloads: the events of a subscription, or deferred parts (``subscription`` false)."""
+
+    payloads: AsyncGenerator[bytes, None]
+    subscription: bool
+
+
+class Graph:
+    """One supergraph, ready to answer: replaced as a whole when the supergraph changes."""
+
+    def __init__(
+        self, supergraph: Supergraph, settings: Settings, pool: Executor, rules: tuple[Rule, ...] = ()
+    ) -> None:
+        self.supergraph = supergraph
+        self.schema: GraphQLSchema = api_schema(supergraph)
+        self.documents = DocumentCache(self.schema, settings.limits, settings.document_cache, pool, rules)
+        self.plans = PlanCache(supergraph, self.schema, settings.plan_cache, pool, settings.planning_timeout)
+        self.labels = OverrideLabels(supergraph, frozenset(settings.override_labels))
+
+
+class Pipeline:
+    """Answers requests to one graph."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        settings: Settings,
+        transports: Mapping[str, Transport],
+        tokens: TokenVerifier,
+        look_up: LookUp | None = None,
+    ) -> None:
+        self._graph = graph
+        self._settings = settings
+        self._transports = transports
+        self._tokens = tokens
+        self._look_up = look_up or _as_sent
+        secret = settings.claims_secret
+        self._claims = ClaimsSigner(secret.get_secret_value(), settings.claims_lifetime) if secret else None
+        hidden = {*settings.strip_headers, settings.claims_header.lower(), "authorization", "cookie", "host"}
+        self._forwarded = tuple(name for name in settings.forward_headers if name not in hidden)
+
+    async def answer(
+        self, request: GraphQLRequest, headers: Headers, *, only_queries: bool = False, defer: bool = True
+    ) -> Answer | Stream:
+        """Answer a request; errors of the request become an answer too.
+
+        ``only_queries`` holds for HTTP GET. ``defer``: the client can take deferred parts; otherwise they are answered
+        with the rest.
+        """
+        trace_id = trace_of(headers)
+        try:
+            return await self._answer(request, headers, trace_id, only_queries, defer)
+        except RequestError as error:
+            return refusal(error, trace_id)
+
+    async def _answer(
+        self, request: GraphQLRequest, headers: Headers, trace_id: str | None, only_queries: bool, defer: bool
+    ) -> Answer | Stream:
+        settings = self._settings
+        identity = await self._tokens.identify(headers.get("authorization"))
+        text = await self._look_up(request, headers)
+        operation = await self._graph.documents.operation(text, request.operation_name)
+        if only_queries and operation.kind != "query":
+            message = f"A {operation.kind} cannot be sent with GET."
+            raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=405, malformed=True)
+        check_fields(operation.fields, settings.limits, signed_in=identity.subject is not None)
+        variables = _coerced(operation, request.variables)
+        ready = await self._plan(operation, variables, identity, defer)
+        known = await self._introspection(ready, variables)
+        context = self._context(identity, headers, trace_id, ready)
+        return await self._run(ready.compiled, variables, context, known)
+
+    async def _plan(
+        self, operation: PreparedOperation, variables: dict[str, Any], identity: Identity, defer: bool
+    ) -> ReadyPlan:
+        graph = self._graph
+        granted = graph.plans.rules.granted(identity)
+        labels = graph.labels.roll()
+        choice = Choice(operation.condition_values(variables), granted, labels, defer)
+        ready = await graph.plans.plan(operation, choice)
+        if ready.denials:
+            code = RequestErrorCode.UNAUTHENTICATED if identity.subject is None else RequestErrorCode.FORBIDDEN
+            raise RequestError(code, *ready.denials, status=200)
+        return ready
+
+    async def _introspection(self, ready: ReadyPlan, variables: dict[str, Any]) -> dict[str, Any] | None:
+        if ready.introspection is None:
+            return None
+        if not self._settings.answers_introspection:
+            raise refuse_introspection()
+        return answer_introspection(self._graph.schema, ready.introspection, variables)
+
+    def _context(
+        self, identity: Identity, headers: Headers, trace_id: str | None, ready: ReadyPlan
+    ) -> ExecutionContext:
+        settings = self._settings
+        passed = {name: headers[name] for name in self._forwarded if name in headers}
+        if self._claims is not None:
+            passed[settings.claims_header] = self._claims.header(identity)
+        context = ExecutionContext(passed, trace_id, settings.dev, settings.limits.representations)
+        if settings.dev and headers.get(PLAN_HEADER):
+            context.report = reporter(ready.plan)
+        return context
+
+    async def _run(
+        self, plan: CompiledPlan, variables: dict[str, Any], context: ExecutionContext, known: dict[str, Any] | None
+    ) -> Answer | Stream:
+        if plan.streams:
+            payloads = plan.stream(variables, self._transports, context, known)
+            return Stream(payloads, subscription=plan.plan.kind == "subscription")
+        try:
+            async with asyncio.timeout(self._settings.request_timeout):
+                return Answer(await plan.execute(variables, self._transports, context, known))
+        except TimeoutError:
+            message = "The request took too long."
+            raise RequestError(RequestErrorCode.REQUEST_TIMEOUT, message, status=504, malformed=True) from None
+
+
+def refusal(error: RequestError, trace_id: str | None = None) -> Answer:
+    """The answer to a refused request."""
+    extensions = {"code": error.code.value} | ({"traceId": trace_id} if trace_id else {})
+    errors: list[dict[str, Any]] = []
+    for index, message in enumerate(error.messages):
+        entry: dict[str, Any] = {"message": message}
+        if index < len(error.locations) and error.locations[index]:
+            entry["locations"] = [{"line": line, "column": column} for line, column in error.locations[index]]
+        entry["extensions"] = extensions
+        errors.append(entry)
+    # Without "data": the request was refused before it was executed (GraphQL specification, 7.1).
+    return Answer(write_json({"errors": errors}), error.status, error.malformed)
+
+
+def trace_of(headers: Headers) -> str | None:
+    """The trace id of a ``traceparent`` header (W3C Trace Context), None without a well-formed one."""
+    parts = headers.get("traceparent", "").split("-")
+    if len(parts) < 4 or len(parts[1]) != 32 or not set(parts[1]) <= set("0123456789abcdef"):
+        return None
+    return parts[1] if parts[1].strip("0") else None
+
+
+def _coerced(operation: PreparedOperation, raw: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return operation.coerce(raw)
+    except VariablesError as error:
+        raise RequestError(RequestErrorCode.BAD_USER_INPUT, *error.messages) from None
+
+
+async def _as_sent(request: GraphQLRequest, headers: Headers) -> str:
+    if request.query is None:
+        raise RequestError(RequestErrorCode.PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound")
+    return request.query

@@ -1,0 +1,137 @@
+"""Plans, compiled and kept by everything that can change them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from graphql import GraphQLSchema
+
+from router.errors import OperationError, PlanningError, RequestError, RequestErrorCode
+from router.executor.execute import CompiledPlan
+from router.operation.model import Field
+from router.operation.normalize import normalize
+from router.pipeline.authorization import AuthorizationRules, Granted, restore
+from router.pipeline.documents import PreparedOperation
+from router.pipeline.lru import Lru
+from router.planner.plan import plan
+from router.query_graph.build import QueryGraph
+from router.query_plan.nodes import QueryPlan
+from router.supergraph.model import Supergraph
+
+PERCENT = re.compile(r"percent\((\d+(?:\.\d+)?)\)")
+
+Conditions = tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a request, besides its document, can change the plan.
+
+    ``conditions`` are the values of the variables behind ``@skip``, ``@include`` and ``@defer``; ``labels`` the active
+    override labels; ``defer`` tells whether the client can take deferred parts at all.
+    """
+
+    conditions: Conditions
+    granted: Granted
+    labels: frozenset[str]
+    defer: bool
+
+
+PlanKey = tuple[str, str | None, Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyPlan:
+    """A plan with what the pipeline has to know of it."""
+
+    compiled: CompiledPlan
+    introspection: str | None
+    denials: tuple[str, ...] = ()
+    """Why the operation must not run at all: a root field of a mutation or subscription is not allowed."""
+
+    @property
+    def plan(self) -> QueryPlan:
+        """The plan itself, for those who want to read it."""
+        return self.compiled.plan
+
+
+class OverrideLabels:
+    """Which labels of progressive ``@override`` are active: set by the operator, or rolled for each request."""
+
+    def __init__(self, supergraph: Supergraph, active: frozenset[str]) -> None:
+        found = {
+            join.label
+            for type_ in supergraph.types.values()
+            for field in type_.fields.values()
+            for join in field.joins.values()
+            if join.label is not None
+        }
+        self._active = frozenset(found & active)
+        self._rolled = {label: float(match[1]) for label in found if (match := PERCENT.fullmatch(label))}
+
+    def roll(self) -> frozenset[str]:
+        """The labels for one request. ``percent(5)`` is active in five requests of a hundred."""
+        if not self._rolled:
+            return self._active
+        share = random.random() * 100
+        return self._active.union(label for label, percent in self._rolled.items() if share < percent)
+
+
+class PlanCache:
+    """Planning happens in ``pool``, once for requests that ask for the same at once."""
+
+    def __init__(
+        self, supergraph: Supergraph, schema: GraphQLSchema, size: int, pool: Executor, planning_timeout: float
+    ) -> None:
+        self._supergraph = supergraph
+        self._schema = schema
+        self._pool = pool
+        self._timeout = planning_timeout
+        self._graphs: dict[frozenset[str], QueryGraph] = {}
+        self._known: Lru[PlanKey, ReadyPlan] = Lru(size)
+        self._planning: dict[PlanKey, Awaitable[ReadyPlan]] = {}
+        self.rules = AuthorizationRules(supergraph)
+
+    async def plan(self, operation: PreparedOperation, choice: Choice) -> ReadyPlan:
+        """The plan of an operation. Raises RequestError."""
+        key = (operation.text, operation.name, choice)
+        found = self._known.get(key)
+        if found is not None:
+            return found
+        planning = self._planning.get(key)
+        if planning is None:
+            loop = asyncio.get_running_loop()
+            planning = loop.run_in_executor(self._pool, self._make, operation, choice)
+            self._planning[key] = planning
+        try:
+            made = await asyncio.shield(planning)
+        finally:
+            self._planning.pop(key, None)
+        self._known.put(key, made)
+        return made
+
+    def _make(self, prepared: PreparedOperation, choice: Choice) -> ReadyPlan:
+        graph = self._graphs.get(choice.labels)
+        if graph is None:
+            graph = self._graphs[choice.labels] = QueryGraph(self._supergraph, choice.labels)
+        try:
+            conditions = dict(choice.conditions)
+            operation = normalize(prepared.document, prepared.name, self._schema, conditions, defer=choice.defer)
+            restricted = self.rules.restrict(operation, choice.granted)
+            made = plan(graph, restricted.operation, deadline=self._timeout)
+        except OperationError as error:
+            raise RequestError(RequestErrorCode.OPERATION_RESOLUTION_FAILURE, str(error)) from None
+        except PlanningError as error:
+            raise RequestError(RequestErrorCode.QUERY_PLANNING_FAILED, str(error), status=500) from None
+        if restricted.errors:
+            made = restore(made)
+        order = tuple(selection.response_name for selection in operation.selections if isinstance(selection, Field))
+        compiled = CompiledPlan(made, order, restricted.errors)
+        refused = restricted.root_denied and operation.kind != "query"
+        denials = tuple(error["message"] for error in restricted.errors) if refused else ()
+        return ReadyPlan(compiled, made.introspection, denials)

@@ -1,0 +1,52 @@
+"""What an answer cost in sub-requests: ``extensions.plan``, for development."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from router.executor.run import Sent
+from router.query_plan.nodes import Defer, Fetch, Parallel, PlanNode, QueryPlan, Sequence, Subscription
+from router.query_plan.printer import print_plan
+
+
+def reporter(plan: QueryPlan) -> Callable[[list[Sent]], dict[str, Any]]:
+    """Makes ``extensions`` from the requests that one execution has sent."""
+
+    def report(sent: list[Sent]) -> dict[str, Any]:
+        return {
+            "plan": {
+                "fetches": len(sent),
+                "rounds": rounds(plan.node),
+                "subgraphs": sorted({request.subgraph for request in sent}),
+                "requests": [
+                    {
+                        "fetch": request.fetch,
+                        "subgraph": request.subgraph,
+                        "ms": round(request.milliseconds, 3),
+                        "representations": request.representations,
+                    }
+                    for request in sent
+                ],
+                "text": print_plan(plan),
+            }
+        }
+
+    return report
+
+
+def rounds(node: PlanNode | None) -> int:
+    """How many requests wait for one another: the plan's length in time."""
+    match node:
+        case Fetch():
+            return 1
+        case Sequence(nodes):
+            return sum(map(rounds, nodes))
+        case Parallel(nodes):
+            return max(map(rounds, nodes), default=0)
+        case Defer(primary, deferred):
+            return rounds(primary) + max((rounds(part.node) for part in deferred), default=0)
+        case Subscription(_, rest):
+            return 1 + rounds(rest)
+        case None:
+            return 0
