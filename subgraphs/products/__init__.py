@@ -1,0 +1,1 @@
+"""Products: the catalogue, its search, stock, reviews and wishlists."""

@@ -1,0 +1,118 @@
+"""Puts products together: its door, its background work, what a process needs to know of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from messaging import inbox, outbox
+from messaging.consumer import Consumer
+from messaging.events import EventData
+from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
+from messaging.events.orders import (
+    OrderConfirmed,
+    OrderPaid,
+    StockCommitRequested,
+    StockReleaseRequested,
+    StockReservationRequested,
+)
+from messaging.events.users import PartnerChanged, UserChanged
+from messaging.outbox import record
+from messaging.relay import Relay
+from subgraphs.kit import idempotency
+from subgraphs.kit.app import http_app
+from subgraphs.kit.execute import Caller, GraphQLEndpoint
+from subgraphs.kit.identity import ClaimsVerifier
+from subgraphs.kit.pagination import Cursors
+from subgraphs.kit.subgraph import Runtime, Subgraph
+from subgraphs.kit.workers import Worker, repeat
+from subgraphs.products import models, stock
+from subgraphs.products.audit import audit
+from subgraphs.products.consumers import handlers
+from subgraphs.products.loaders import Context
+from subgraphs.products.purchasable import SOURCE
+from subgraphs.products.schema import schema
+from subgraphs.products.settings import Settings
+from subgraphs.products.shop import Shop
+
+NAME = "products"
+QUEUE = "dure.products"
+MIGRATIONS = Path(__file__).parent / "migrations"
+CONSUMES: tuple[type[EventData], ...] = (
+    StockReservationRequested,
+    StockCommitRequested,
+    StockReleaseRequested,
+    OrderPaid,
+    OrderConfirmed,
+    ShipmentChanged,
+    UserChanged,
+    PartnerChanged,
+    ShippingProfileChanged,
+)
+
+
+def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
+    """The products subgraph on what the process gives it."""
+    database = runtime.database
+    relay = Relay(database, models.outbox, runtime.broker)
+    shop = Shop(database, runtime.changes, settings or Settings(), runtime.now, relay.wake)
+    cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
+    claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
+
+    def context(caller: Caller) -> Context:
+        return Context(caller.identity, shop, cursors)
+
+    endpoint = GraphQLEndpoint(schema, context, claims)
+    consumer = Consumer(
+        database,
+        models.inbox,
+        models.dead_letters,
+        runtime.broker,
+        QUEUE,
+        handlers(shop),
+        after_commit=relay.wake,
+    )
+    workers = [
+        Worker("products.relay", relay.run),
+        Worker("products.consumer", consumer.run),
+        Worker("products.sweeper", lambda: repeat("products.sweeper", lambda: sweep(shop), every=_sweeps(shop))),
+        Worker("products.pruner", lambda: repeat("products.pruner", lambda: prune(shop), every=_prunes(shop))),
+    ]
+    return Subgraph(NAME, endpoint, http_app(NAME, endpoint, database), workers, audit)
+
+
+def _sweeps(shop: Shop) -> float:
+    return shop.settings.sweep_every_seconds
+
+
+def _prunes(shop: Shop) -> float:
+    return shop.settings.prune_every_seconds
+
+
+async def sweep(shop: Shop) -> int:
+    """Release the holds that have ended; how many."""
+
+    async def work(tx: AsyncConnection) -> stock.Outcome:
+        outcome = await stock.expire(tx, shop.now(), shop.settings.sweep_batch)
+        await record(tx, models.outbox, SOURCE, outcome.answers)
+        return outcome
+
+    released = 0
+    while True:
+        outcome = await shop.write(work)
+        await shop.tell_stock(sorted(outcome.touched))
+        released += len(outcome.answers)
+        if len(outcome.answers) < shop.settings.sweep_batch:
+            return released
+
+
+async def prune(shop: Shop) -> None:
+    """Forget what nothing needs any more: published events, handled events, idempotency keys."""
+
+    async def work(tx: AsyncConnection) -> None:
+        await outbox.prune(tx, models.outbox)
+        await inbox.prune(tx, models.inbox)
+        await idempotency.prune(tx, models.idempotency, shop.now())
+
+    await shop.write(work)

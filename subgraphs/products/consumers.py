@@ -1,0 +1,224 @@
+"""What products does when others tell something: the stock steps of the order saga, and the copies of foreign facts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.failpoints import failpoint
+from db.statements import insert_ignore, upsert
+from messaging.consumer import Handler
+from messaging.envelope import Event
+from messaging.events import EventData
+from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
+from messaging.events.orders import (
+    OrderConfirmed,
+    OrderPaid,
+    StockCommitRequested,
+    StockReleaseRequested,
+    StockReservationRequested,
+)
+from messaging.events.users import PartnerChanged, UserChanged
+from messaging.outbox import record
+from subgraphs.products import models, stock
+from subgraphs.products.purchasable import SOURCE, variants_changed
+from subgraphs.products.search_index import index_products
+from subgraphs.products.shop import MEMBER, PARTNER, Shop
+
+PRODUCT = models.Product.__table__
+VARIANT = models.ProductVariant.__table__
+PURCHASE = models.Purchase.__table__
+RECEIVED = models.ReceivedOrder.__table__
+Hook = Callable[[], None]
+F = TypeVar("F", UserChanged, PartnerChanged, ShippingProfileChanged)
+
+
+def handlers(shop: Shop) -> Mapping[type[EventData], Handler]:
+    """A handler for every event type that products consumes."""
+    steps = StockSteps(shop)
+    return {
+        StockReservationRequested: steps.reserve,
+        StockCommitRequested: steps.commit,
+        StockReleaseRequested: steps.release,
+        OrderPaid: order_paid,
+        OrderConfirmed: order_confirmed,
+        ShipmentChanged: Shipments(shop).changed,
+        UserChanged: user_changed,
+        PartnerChanged: partner_changed,
+        ShippingProfileChanged: shipping_profile_changed,
+    }
+
+
+class StockSteps:
+    """The saga's requests for stock and their answers."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def reserve(self, tx: AsyncConnection, events: Sequence[Event[StockReservationRequested]]) -> Hook:
+        ttl = timedelta(seconds=self._shop.settings.reservation_ttl_seconds)
+        outcome = await stock.reserve(tx, [event.data for event in events], self._shop.now(), ttl)
+        return await self._answer(tx, outcome, "reserve")
+
+    async def commit(self, tx: AsyncConnection, events: Sequence[Event[StockCommitRequested]]) -> Hook:
+        outcome = await stock.commit(tx, [event.data.order_id for event in events], self._shop.now())
+        return await self._answer(tx, outcome, "commit")
+
+    async def release(self, tx: AsyncConnection, events: Sequence[Event[StockReleaseRequested]]) -> Hook:
+        outcome = await stock.release(tx, [event.data.order_id for event in events], self._shop.now())
+        return await self._answer(tx, outcome, "release")
+
+    async def _answer(self, tx: AsyncConnection, outcome: stock.Outcome, step: str) -> Hook:
+        await record(tx, models.outbox, SOURCE, outcome.answers)
+        failpoint(f"products.{step}.before_commit")
+
+        def committed() -> None:
+            failpoint(f"products.{step}.after_commit")
+            self._tell(outcome.touched)
+
+        return committed
+
+    def _tell(self, variant_ids: Iterable[str]) -> None:
+        task = asyncio.create_task(self._shop.tell_stock(sorted(variant_ids)))
+        self._telling.add(task)  # or the task may be collected before it has run
+        task.add_done_callback(self._telling.discard)
+
+
+class Shipments:
+    """What leaves the warehouse, and what has arrived and may be reviewed."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def changed(self, tx: AsyncConnection, events: Sequence[Event[ShipmentChanged]]) -> None:
+        gone = {
+            event.data.order_id
+            for event in events
+            if event.data.order_id and (event.data.order_fulfillment == "FULFILLED" or event.data.order_delivered)
+        }
+        if gone:
+            await stock.ship(tx, gone, self._shop.now())
+        await _received(tx, [each.data.order_id for each in events if each.data.order_id and each.data.order_delivered])
+
+
+async def order_paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) -> None:
+    """Remember who bought what, and count what sells."""
+    units: dict[str, int] = {}
+    for event in events:
+        for line in event.data.lines:
+            units[line.variant_id] = units.get(line.variant_id, 0) + line.quantity
+    products = await _products_of(tx, units)
+    await _remember_purchases(tx, [event.data for event in events], products)
+    sold: dict[str, int] = {}
+    for variant_id, product_id in products.items():
+        sold[product_id] = sold.get(product_id, 0) + units[variant_id]
+    if sold:
+        counted = update(PRODUCT).where(PRODUCT.c.id == bindparam("b_id"))
+        rows = [{"b_id": product_id, "b_units": count} for product_id, count in sorted(sold.items())]
+        await tx.execute(counted.values(sold_count=PRODUCT.c.sold_count + bindparam("b_units")), rows)
+
+
+async def order_confirmed(tx: AsyncConnection, events: Sequence[Event[OrderConfirmed]]) -> None:
+    """The buyer has his goods: he may review them, whether or not OrderPaid has come by."""
+    products = await _products_of(tx, {line.variant_id for event in events for line in event.data.lines})
+    await _remember_purchases(tx, [event.data for event in events], products)
+    await _received(tx, [event.data.order_id for event in events])
+
+
+async def user_changed(tx: AsyncConnection, events: Sequence[Event[UserChanged]]) -> None:
+    """Keep the names that reviews show; of a withdrawn user nothing but that he is."""
+    rows = [
+        {
+            "user_id": fact.user_id,
+            "version": fact.version,
+            "display_name": "" if fact.deleted else fact.display_name[:200],
+            "avatar_url": None if fact.deleted else fact.avatar_url,
+            "deleted": fact.deleted,
+        }
+        for fact in _newest(event.data for event in events)
+    ]
+    await upsert(tx, models.UserCopy.__table__, rows, newer_by="version")
+
+
+async def partner_changed(tx: AsyncConnection, events: Sequence[Event[PartnerChanged]]) -> None:
+    """Keep sellers and their members. Whether a seller is active decides what can be bought of him."""
+    newest = _newest(event.data for event in events)
+    ids = sorted(partner.partner_id for partner in newest)
+    query = select(PARTNER).where(PARTNER.c.partner_id.in_(ids)).order_by(PARTNER.c.partner_id).with_for_update()
+    known = {row.partner_id: row for row in await tx.execute(query)}
+    news = [each for each in newest if each.partner_id not in known or each.version > known[each.partner_id].version]
+    rows = [
+        {"partner_id": each.partner_id, "version": each.version, "name": each.name[:200], "status": each.status}
+        for each in news
+    ]
+    await upsert(tx, PARTNER, rows, newer_by="version")
+    members = [
+        {"partner_id": each.partner_id, "user_id": user_id, "version": each.version}
+        for each in news
+        for user_id in sorted(set(each.member_ids))
+    ]
+    await upsert(tx, MEMBER, members, newer_by="version")
+    for each in news:
+        await tx.execute(delete(MEMBER).where(MEMBER.c.partner_id == each.partner_id, MEMBER.c.version < each.version))
+    was = {key: (row.status, row.name) for key, row in known.items()}
+    status = [each.partner_id for each in news if was.get(each.partner_id, ("", ""))[0] != each.status]
+    if status:
+        await variants_changed(tx, PRODUCT.c.partner_id.in_(status))
+    names = [each.partner_id for each in news if was.get(each.partner_id, ("", ""))[1] != each.name]
+    if names:
+        await index_products(
+            tx, list((await tx.execute(select(PRODUCT.c.id).where(PRODUCT.c.partner_id.in_(names)))).scalars())
+        )
+
+
+async def shipping_profile_changed(tx: AsyncConnection, events: Sequence[Event[ShippingProfileChanged]]) -> None:
+    """Know which shipping profiles a variant can have."""
+    rows = [
+        {
+            "shipping_profile_id": fact.shipping_profile_id,
+            "version": fact.version,
+            "name": fact.name[:200],
+        }
+        for fact in _newest(event.data for event in events)
+    ]
+    await upsert(tx, models.ShippingProfileCopy.__table__, rows, newer_by="version")
+
+
+def _newest(facts: Iterable[F]) -> list[F]:
+    """Of the facts about one thing the newest, in the order of the things."""
+    best: dict[str, F] = {}
+    for fact in facts:
+        known = best.get(fact.subject_id)
+        if known is None or fact.version > known.version:
+            best[fact.subject_id] = fact
+    return [best[key] for key in sorted(best)]
+
+
+async def _products_of(tx: AsyncConnection, variant_ids: Iterable[str]) -> dict[str, str]:
+    query = select(VARIANT.c.id, VARIANT.c.product_id).where(VARIANT.c.id.in_(sorted(set(variant_ids))))
+    return {row.id: row.product_id for row in await tx.execute(query)}
+
+
+async def _remember_purchases(
+    tx: AsyncConnection, orders: Sequence[OrderPaid | OrderConfirmed], products: Mapping[str, str]
+) -> None:
+    bought = {
+        (order.order_id, products[line.variant_id]): order.buyer_id
+        for order in orders
+        for line in order.lines
+        if line.variant_id in products
+    }
+    rows = [{"order_id": order, "product_id": product, "user_id": user} for (order, product), user in bought.items()]
+    await insert_ignore(tx, PURCHASE, sorted(rows, key=lambda row: (row["order_id"], row["product_id"])))
+
+
+async def _received(tx: AsyncConnection, order_ids: Iterable[str | None]) -> None:
+    await insert_ignore(
+        tx, RECEIVED, [{"order_id": order_id} for order_id in sorted({each for each in order_ids if each})]
+    )

@@ -1,0 +1,126 @@
+"""The GraphQL inputs of products, and what they mean inside. An id in a filter that names nothing matches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, Decimal
+
+import strawberry
+
+from subgraphs.kit.ids import local_id, parse_id
+from subgraphs.products.domain import MAX_UNITS
+from subgraphs.products.drafts import NutrientDraft, ProductDraft, VariantDraft
+from subgraphs.products.search import Filter, ProductSort, minor_bound
+from subgraphs.products.types import ProductType
+
+strawberry.enum(ProductSort)
+MAX_FILTER_VALUES = 100
+
+
+@strawberry.input
+class AttributeFilterInput:
+    name: str
+    values: list[str]
+
+
+@strawberry.input
+class ProductFilter:
+    category_ids: list[strawberry.ID] | None = strawberry.UNSET
+    nutrient_ids: list[strawberry.ID] | None = strawberry.UNSET
+    price_min: Decimal | None = strawberry.UNSET
+    price_max: Decimal | None = strawberry.UNSET
+    partner_ids: list[strawberry.ID] | None = strawberry.UNSET
+    attributes: list[AttributeFilterInput] | None = strawberry.UNSET
+    in_stock_only: bool | None = strawberry.UNSET
+    subscribable_only: bool | None = strawberry.UNSET
+    rating_min: Decimal | None = strawberry.UNSET
+
+
+@strawberry.input
+class ProductVariantInput:
+    sku: str
+    name: str
+    price: Decimal
+    weight_grams: int
+    initial_quantity: int | None = 0
+
+
+@strawberry.input
+class NutrientAmountInput:
+    nutrient_id: strawberry.ID
+    amount: Decimal
+
+
+@strawberry.input
+class ProductInput:
+    name: str
+    description: str | None = strawberry.UNSET
+    type: ProductType
+    category_ids: list[strawberry.ID]
+    variants: list[ProductVariantInput]
+    nutrients: list[NutrientAmountInput] | None = strawberry.UNSET
+    selling_plan_ids: list[strawberry.ID] | None = strawberry.UNSET
+
+
+def draft_of(given: ProductInput) -> ProductDraft:
+    """The draft that a seller entered. Raises Rejected for an id of another type."""
+    return ProductDraft(
+        name=given.name.strip(),
+        description=(given.description or "").strip() or None,
+        type=given.type.value,
+        category_ids=_local("Category", given.category_ids, "categoryIds"),
+        variants=[
+            VariantDraft(each.sku, each.name.strip(), each.price, each.weight_grams, each.initial_quantity or 0)
+            for each in given.variants
+        ],
+        nutrients=[
+            NutrientDraft(local_id("Nutrient", each.nutrient_id, field=["input", "nutrients", str(index)]), each.amount)
+            for index, each in enumerate(given.nutrients or ())
+        ],
+        selling_plan_ids=_local("SellingPlan", given.selling_plan_ids or (), "sellingPlanIds"),
+    )
+
+
+def filter_of(given: ProductFilter | None, currency: str) -> Filter:
+    """The filter inside, its categories not widened to their descendants yet."""
+    if not given:
+        return Filter()
+    return Filter(
+        category_ids=_named("Category", given.category_ids),
+        nutrient_ids=_named("Nutrient", given.nutrient_ids),
+        partner_ids=_named("Partner", given.partner_ids),
+        attributes=_attributes(given.attributes),
+        price_min=minor_bound(_given(given.price_min), currency, upper=False),
+        price_max=minor_bound(_given(given.price_max), currency, upper=True),
+        in_stock_only=bool(given.in_stock_only),
+        subscribable_only=bool(given.subscribable_only),
+        rating_min=_hundredths(_given(given.rating_min)),
+    )
+
+
+def _given(value: Decimal | None) -> Decimal | None:
+    return value if isinstance(value, Decimal) else None
+
+
+def _hundredths(stars: Decimal | None) -> int | None:
+    if stars is None or not stars.is_finite():
+        return None
+    return int(max(min(stars, Decimal(MAX_UNITS)), Decimal(0)).scaleb(2).to_integral_value(ROUND_CEILING))
+
+
+def _attributes(given: Sequence[AttributeFilterInput] | None) -> list[tuple[str, list[str]]] | None:
+    if not isinstance(given, list):
+        return None
+    return [(each.name, each.values[:MAX_FILTER_VALUES]) for each in given[:MAX_FILTER_VALUES]]
+
+
+def _named(type_name: str, ids: Sequence[strawberry.ID] | None) -> list[str] | None:
+    """The ULIDs of the ids of this type; None if the filter was not given. The nonsense among them matches nothing."""
+    if not isinstance(ids, list):
+        return None
+    parsed = [parse_id(each) for each in ids[:MAX_FILTER_VALUES]]
+    return [each[1] if each and each[0] == type_name else "" for each in parsed]
+
+
+def _local(type_name: str, ids: Sequence[strawberry.ID], name: str) -> list[str]:
+    return [local_id(type_name, each, field=["input", name, str(index)]) for index, each in enumerate(ids)]

@@ -1,0 +1,256 @@
+"""Stock in the order saga: hold, sell, give back. Batch-first: each step takes the requests of many orders at once.
+
+Whatever a step decides stays in ``reservation``, so that the same request gets the same answer again, and a release
+that overtakes its reservation request leaves a tombstone that refuses it. Locks are taken in one order everywhere:
+reservations by order id, then levels by variant id.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.statements import insert_ignore, skip_locked
+from messaging.events import EventData
+from messaging.events.orders import StockReservationRequested
+from messaging.events.products import (
+    Shortage,
+    StockCommitRejected,
+    StockCommitted,
+    StockRejected,
+    StockReleased,
+    StockReserved,
+)
+from subgraphs.kit.ids import new_ulid
+from subgraphs.products.domain import ReservationState, StockMovementType, Wanted, grant, sum_lines
+from subgraphs.products.models import Reservation, ReservationLine
+from subgraphs.products.purchasable import purchasable_variants
+from subgraphs.products.stock_ledger import Change, apply, lock_levels
+
+log = structlog.get_logger()
+
+RESERVATION = Reservation.__table__
+LINE = ReservationLine.__table__
+State = ReservationState
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a step answers, in the order of the requests, and the variants whose availability it changed."""
+
+    answers: list[EventData] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+
+
+async def reserve(
+    tx: AsyncConnection, requests: Sequence[StockReservationRequested], now: datetime, ttl: timedelta
+) -> Outcome:
+    """Step 1: hold what each order wants for ``ttl``, all of it or nothing."""
+    by_order = {request.order_id: request for request in requests}
+    mine = new_ulid()
+    await _claim(tx, by_order, State.HELD, mine, now, now + ttl)
+    rows = await _locked(tx, by_order)
+    new = [
+        Wanted(order_id, sum_lines((line.variant_id, line.quantity) for line in by_order[order_id].lines))
+        for order_id in by_order
+        if rows[order_id].claim == mine
+    ]
+    wanted = {variant for order in new for variant in order.units}
+    levels = await lock_levels(tx, wanted)
+    on_sale = await purchasable_variants(tx, wanted)
+    available = {variant: level.available for variant, level in levels.items() if variant in on_sale}
+    served, short = grant(available, new)
+    changes = [
+        Change(variant, StockMovementType.RESERVED, units, reserved=units, cause_id=order.order_id)
+        for order in served
+        for variant, units in order.units.items()
+    ]
+    await _add_lines(tx, served)
+    await apply(tx, levels, changes, now)
+    await _refuse(tx, short, now)
+    answers = [
+        _refusal(order_id, short[order_id]) if order_id in short else _answer_again(rows[order_id])
+        for order_id in (request.order_id for request in requests)
+    ]
+    return Outcome(answers, {change.variant_id for change in changes})
+
+
+def _answer_again(row: Row[Any]) -> EventData:
+    if row.state == State.REJECTED.value:
+        return _refusal(row.order_id, orjson.loads(row.shortages or "{}"))
+    if row.state == State.RELEASED.value:
+        return _refusal(row.order_id, {})
+    if row.state == State.EXPIRED.value:
+        return StockReleased(order_id=row.order_id, reason="expired")
+    return StockReserved(order_id=row.order_id, expires_at=row.expires_at)
+
+
+def _refusal(order_id: str, short: Mapping[str, int]) -> StockRejected:
+    shortages = tuple(Shortage(variant_id=variant, available=left) for variant, left in sorted(short.items()))
+    return StockRejected(order_id=order_id, shortages=shortages)
+
+
+async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> Outcome:
+    """Step 4: what the orders hold is sold. A hold that has ended is taken anew if the units are still there."""
+    await _claim(tx, order_ids, State.RELEASED, new_ulid(), now, now)  # an order that held nothing never will
+    rows = await _locked(tx, order_ids)
+    held = _in_state(rows, State.HELD)
+    ended = _in_state(rows, State.EXPIRED)
+    lines = await _lines(tx, [*held, *ended])
+    levels = await lock_levels(tx, (variant for units in lines.values() for variant in units))
+    changes = [
+        Change(variant, StockMovementType.ALLOCATED, units, reserved=-units, allocated=units, cause_id=order_id)
+        for order_id in held
+        for variant, units in lines[order_id].items()
+    ]
+    again = [Wanted(order_id, lines[order_id]) for order_id in ended]
+    served, lost = grant({variant: level.available for variant, level in levels.items()}, again)
+    taken = [
+        Change(variant, StockMovementType.ALLOCATED, units, allocated=units, cause_id=order.order_id)
+        for order in served
+        for variant, units in order.units.items()
+    ]
+    await apply(tx, levels, changes + taken, now)
+    await _set_state(tx, [*held, *(order.order_id for order in served)], State.COMMITTED, now)
+    await _set_state(tx, lost, State.RELEASED, now)
+    refused = dict.fromkeys(_in_state(rows, State.RELEASED, State.REJECTED), "released")
+    refused |= dict.fromkeys(lost, "expired")
+    answers: list[EventData] = [
+        StockCommitRejected(order_id=order_id, reason=refused[order_id])
+        if order_id in refused
+        else StockCommitted(order_id=order_id)
+        for order_id in order_ids
+    ]
+    return Outcome(answers, {change.variant_id for change in taken})
+
+
+async def release(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> Outcome:
+    """Compensation of step 1, or of step 4 while the goods are here; also before the order's reservation request."""
+    await _claim(tx, order_ids, State.RELEASED, new_ulid(), now, now)
+    rows = await _locked(tx, order_ids)
+    keeping = _in_state(rows, State.HELD, State.COMMITTED)
+    touched = await _give_back(tx, {order_id: rows[order_id] for order_id in keeping}, now)
+    await _set_state(tx, [*keeping, *_in_state(rows, State.EXPIRED, State.REJECTED)], State.RELEASED, now)
+    sent = set(_in_state(rows, State.SHIPPED))
+    if sent:
+        # Not answered: the units are not free again, and saying so would end an order that has its goods.
+        log.error("stock.release_after_shipping", orders=sorted(sent))
+    answers: list[EventData] = [
+        StockReleased(order_id=order_id, reason="requested") for order_id in order_ids if order_id not in sent
+    ]
+    return Outcome(answers, touched)
+
+
+async def expire(tx: AsyncConnection, now: datetime, limit: int) -> Outcome:
+    """Release up to ``limit`` holds that have ended; not those that another transaction is selling or releasing."""
+    query = (
+        select(RESERVATION)
+        .where(RESERVATION.c.state == State.HELD.value, RESERVATION.c.expires_at <= now)
+        .order_by(RESERVATION.c.order_id)
+        .limit(limit)
+    )
+    rows = {row.order_id: row for row in await tx.execute(skip_locked(query))}
+    touched = await _give_back(tx, rows, now)
+    await _set_state(tx, rows, State.EXPIRED, now)
+    return Outcome([StockReleased(order_id=order_id, reason="expired") for order_id in rows], touched)
+
+
+async def ship(tx: AsyncConnection, order_ids: Iterable[str], now: datetime) -> None:
+    """The goods of these orders have left the warehouse. Told twice, or of an order unknown here: nothing."""
+    rows = await _locked(tx, order_ids)
+    leaving = _in_state(rows, State.HELD, State.COMMITTED)
+    lines = await _lines(tx, leaving)
+    levels = await lock_levels(tx, (variant for units in lines.values() for variant in units))
+    changes = []
+    for order_id in leaving:
+        held = rows[order_id].state == State.HELD.value
+        for variant, units in lines[order_id].items():
+            reserved, allocated = (-units, 0) if held else (0, -units)
+            changes.append(
+                Change(variant, StockMovementType.SHIPPED, units, -units, reserved, allocated, cause_id=order_id)
+            )
+    await apply(tx, levels, changes, now)
+    await _set_state(tx, leaving, State.SHIPPED, now)
+
+
+async def _give_back(tx: AsyncConnection, rows: Mapping[str, Row[Any]], now: datetime) -> set[str]:
+    lines = await _lines(tx, rows)
+    levels = await lock_levels(tx, (variant for units in lines.values() for variant in units))
+    changes = []
+    for order_id, units_of in lines.items():
+        held = rows[order_id].state == State.HELD.value
+        for variant, units in units_of.items():
+            reserved, allocated = (-units, 0) if held else (0, -units)
+            changes.append(
+                Change(variant, StockMovementType.RELEASED, units, 0, reserved, allocated, cause_id=order_id)
+            )
+    await apply(tx, levels, changes, now)
+    return set(levels)
+
+
+async def _claim(
+    tx: AsyncConnection, orders: Iterable[str], state: ReservationState, mine: str, now: datetime, until: datetime
+) -> None:
+    """Write the reservations that do not exist yet; another transaction that writes the same one is waited for."""
+    new = {"state": state.value, "claim": mine, "expires_at": until, "created_at": now, "updated_at": now}
+    await insert_ignore(tx, RESERVATION, [{"order_id": order_id, **new} for order_id in sorted(set(orders))])
+
+
+async def _locked(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, Row[Any]]:
+    wanted = RESERVATION.c.order_id.in_(sorted(set(orders)))
+    query = select(RESERVATION).where(wanted).order_by(RESERVATION.c.order_id).with_for_update()
+    return {row.order_id: row for row in await tx.execute(query)}
+
+
+def _in_state(rows: Mapping[str, Row[Any]], *states: ReservationState) -> list[str]:
+    wanted = {state.value for state in states}
+    return [order_id for order_id, row in rows.items() if row.state in wanted]
+
+
+async def _lines(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, dict[str, int]]:
+    wanted = list(orders)
+    if not wanted:
+        return {}
+    query = select(LINE).where(LINE.c.order_id.in_(wanted)).order_by(LINE.c.order_id, LINE.c.variant_id)
+    lines: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in await tx.execute(query):
+        lines[row.order_id][row.variant_id] = row.quantity
+    return lines
+
+
+async def _add_lines(tx: AsyncConnection, orders: Sequence[Wanted]) -> None:
+    rows = [
+        {"order_id": order.order_id, "variant_id": variant, "quantity": units}
+        for order in orders
+        for variant, units in order.units.items()
+    ]
+    if rows:
+        await tx.execute(insert(LINE), rows)
+
+
+async def _set_state(tx: AsyncConnection, orders: Iterable[str], state: ReservationState, now: datetime) -> None:
+    wanted = list(orders)
+    if wanted:
+        changed = update(RESERVATION).where(RESERVATION.c.order_id.in_(wanted))
+        await tx.execute(changed.values(state=state.value, updated_at=now))
+
+
+async def _refuse(tx: AsyncConnection, short: Mapping[str, Mapping[str, int]], now: datetime) -> None:
+    if not short:
+        return
+    statement = (
+        update(RESERVATION)
+        .where(RESERVATION.c.order_id == bindparam("b_order"))
+        .values(state=State.REJECTED.value, shortages=bindparam("b_shortages"), updated_at=now)
+    )
+    rows = [{"b_order": order, "b_shortages": orjson.dumps(dict(left)).decode()} for order, left in short.items()]
+    await tx.execute(statement, rows)
