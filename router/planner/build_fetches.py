@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from router.errors import PlanningError
 from router.planner.fetch_graph import Entity, FetchGraph, FetchGroup, merge_fields
@@ -31,6 +31,7 @@ class Here:
     tree: SelectionTree
     position: Position
     path: Path
+    scope: int | None = None
 
 
 class FetchBuilder:
@@ -56,10 +57,13 @@ class FetchBuilder:
         for cast in branch.casts:
             here.tree.select_typename()
             name = cast.branch.node.type
-            inner = Here(here.group, here.tree.fragment(name), here.position, (*here.path, OnTypes(frozenset({name}))))
+            inner = replace(here, tree=here.tree.fragment(name), path=(*here.path, OnTypes(frozenset({name}))))
             touched |= self._branch(cast.branch, inner)
         for enter in branch.enters:
             touched |= self._enter(enter, here)
+        for scope, deferred in branch.deferred:
+            needed = self._branch(deferred, replace(here, scope=scope))
+            self.fetches.deferred.setdefault(scope, set()).update(needed)
         return touched
 
     def _select(self, select: Select, node: Node, here: Here) -> set[FetchGroup]:
@@ -74,7 +78,7 @@ class FetchBuilder:
         if select.branch is None:
             return set()
         path = (*here.path, Key(key), *(Items() for _ in range(type_source.count("["))))
-        return self._branch(select.branch, Here(here.group, tree, slot.child, path))
+        return self._branch(select.branch, replace(here, tree=tree, position=slot.child, path=path))
 
     def _form(self, type_source: str) -> str:
         """What must agree where two fields share a response name (GraphQL, SameResponseShape)."""
@@ -90,22 +94,23 @@ class FetchBuilder:
         group = self._group(enter, here, fields, parents)
         tree = group.entities[0].tree if group.entities else group.root
         assert tree is not None
-        return self._branch(enter.branch, Here(group, tree, here.position, here.path))
+        return self._branch(enter.branch, replace(here, group=group, tree=tree))
 
     def _group(
         self, enter: Enter, here: Here, fields: tuple[RepresentationField, ...], parents: set[FetchGroup]
     ) -> FetchGroup:
         target = enter.move.target
-        identity = (target, enter.move.typename, here.path, fields, frozenset(parents))
+        identity = (target, enter.move.typename, here.path, here.scope, fields, frozenset(parents))
         if identity in self._entered:
             return self._entered[identity]
         number = self.first_id + len(self.fetches.groups)
         if enter.move.key:
             entity = Entity([here.path], target.type, enter.move.typename, fields, SelectionTree())
-            group = FetchGroup(number, target.subgraph, "query", entities=[entity], parents=parents)
+            group = FetchGroup(number, target.subgraph, "query", entities=[entity])
         else:
             kind = self.kind if here.group is None else "query"
-            group = FetchGroup(number, target.subgraph, kind, SelectionTree(), here.path, parents=parents)
+            group = FetchGroup(number, target.subgraph, kind, SelectionTree(), here.path)
+        group.parents, group.scope = parents, here.scope
         self.fetches.groups.append(group)
         self._entered[identity] = group
         return group

@@ -28,7 +28,8 @@ class Entity:
 class FetchGroup:
     """One request. A root fetch has ``root``, an entity fetch ``entities``; ``parents`` are needed before it.
 
-    ``path`` is where a root fetch's answer belongs when it is not the operation's own root.
+    ``path`` is where a root fetch's answer belongs when it is not the operation's own root, ``scope`` the ``@defer``
+    it is for.
     """
 
     id: int
@@ -38,6 +39,7 @@ class FetchGroup:
     path: Path = ()
     entities: list[Entity] = field(default_factory=list)
     parents: set[FetchGroup] = field(default_factory=set)
+    scope: int | None = None
 
     @property
     def empty(self) -> bool:
@@ -53,9 +55,10 @@ class FetchGroup:
 
 @dataclass(eq=False, slots=True)
 class FetchGraph:
-    """All fetches of one plan, or of one step of a mutation."""
+    """All fetches of one plan, or of one step of a mutation. ``deferred``: per ``@defer`` what brings its data."""
 
     groups: list[FetchGroup] = field(default_factory=list)
+    deferred: dict[int, set[FetchGroup]] = field(default_factory=dict)
 
     def ancestors(self, group: FetchGroup) -> set[FetchGroup]:
         """Everything that must be answered before the group."""
@@ -86,6 +89,10 @@ class FetchGraph:
         self.groups.remove(old)
         new.parents |= old.parents
         new.parents -= {old, new}
+        for needed in self.deferred.values():
+            if old in needed:
+                needed.remove(old)
+                needed.add(new)
         for group in self.groups:
             if old in group.parents:
                 group.parents.remove(old)
@@ -95,10 +102,10 @@ class FetchGraph:
     def remove(self, group: FetchGroup) -> None:
         """Take a group out; those that waited for it wait for its parents."""
         self.groups.remove(group)
-        for other in self.groups:
-            if group in other.parents:
-                other.parents.remove(group)
-                other.parents |= group.parents
+        for waiting in (*(other.parents for other in self.groups), *self.deferred.values()):
+            if group in waiting:
+                waiting.remove(group)
+                waiting |= group.parents
 
 
 def merge_fields(

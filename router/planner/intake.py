@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from router.operation.model import Defer, Field, Operation, Selection
+from router.operation.model import Field, Operation, Selection
 from router.planner.positions import Position, Slot
 from router.query_graph.model import Want
 from router.supergraph.model import Supergraph
@@ -15,23 +15,15 @@ INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Entry:
-    """A client's field for these object types. ``slot`` is None for ``__typename``."""
+    """A client's field for these object types. ``slot`` is None for ``__typename``; ``scope`` its ``@defer``."""
 
     response_name: str
     types: frozenset[str]
     type: str
     slot: Slot | None
     children: Entries | None
-    defer: DeferScope | None = None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class DeferScope:
-    """One ``@defer`` of the operation; the objects it stands on are at ``path`` of the slots."""
-
-    label: str | None
-    slots: tuple[Slot, ...]
-    parent: DeferScope | None = None
+    directives: tuple[str, ...] = ()
+    scope: int | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,12 +34,45 @@ class Entries:
     position: Position
     entries: tuple[Entry, ...]
 
+    def of(self, scope: int | None) -> tuple[Entry, ...]:
+        """The fields that come with one part of the answer."""
+        return tuple(entry for entry in self.entries if entry.scope == scope)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Crossing:
+    """A field that leads to where a deferred part stands."""
+
+    slot: Slot
+    types: frozenset[str]
+    type: str
+
+
+@dataclass(eq=False, slots=True)
+class Deferral:
+    """One ``@defer``: where it stands, and the one it stands in."""
+
+    label: str | None
+    trail: tuple[Crossing, ...]
+    parent: int | None
+    entries: Entries | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the intake reads: the way there, and the part of the answer it is in."""
+
+    position: Position
+    trail: tuple[Crossing, ...] = ()
+    scope: int | None = None
+
 
 class Intake:
-    """Reads one operation against a supergraph."""
+    """Reads one operation against a supergraph. ``deferrals`` are its ``@defer``, by number."""
 
     def __init__(self, supergraph: Supergraph) -> None:
         self.supergraph = supergraph
+        self.deferrals: list[Deferral] = []
         self.visible = {
             name: frozenset(t for t in types if not supergraph.types[t].inaccessible)
             for name, types in supergraph.possible_types.items()
@@ -55,78 +80,71 @@ class Intake:
 
     def read(self, operation: Operation) -> Entries:
         """All fields of the operation but introspection, with data keys settled."""
-        return self.entries(operation.root_type, operation.selections, Position(), (), None)
+        return self._entries(operation.root_type, operation.selections, Place(Position()))
 
-    def entries(
-        self,
-        type_name: str,
-        selections: tuple[Selection, ...],
-        position: Position,
-        slots: tuple[Slot, ...],
-        scope: DeferScope | None,
-    ) -> Entries:
+    def _entries(self, type_name: str, selections: tuple[Selection, ...], place: Place) -> Entries:
         types = self.supergraph.possible_types[type_name]
-        found = []
-        for field, applies, defer in self.flatten(selections, types, scope, slots):
-            if field.name not in INTROSPECTION_FIELDS:
-                found.append(self.entry(field, applies, position, slots, defer))
-        return Entries(type_name, position, tuple(found))
+        first = len(self.deferrals)
+        fields = list(self._flatten(selections, types, place))
+        own = range(first, len(self.deferrals))
+        found = [self._entry(f, applies, inner) for f, applies, inner in fields if f.name not in INTROSPECTION_FIELDS]
+        entries = Entries(type_name, place.position, tuple(found))
+        for number in own:
+            self.deferrals[number].entries = entries
+        return entries
 
-    def flatten(
-        self,
-        selections: tuple[Selection, ...],
-        types: frozenset[str],
-        scope: DeferScope | None,
-        slots: tuple[Slot, ...],
-    ) -> Iterator[tuple[Field, frozenset[str], DeferScope | None]]:
+    def _flatten(
+        self, selections: tuple[Selection, ...], types: frozenset[str], place: Place
+    ) -> Iterator[tuple[Field, frozenset[str], Place]]:
+        """The fields of nested type conditions, each with the object types it applies to."""
         for selection in selections:
             if isinstance(selection, Field):
-                yield selection, types, scope
+                yield selection, types, place
                 continue
             narrowed = types & self.supergraph.possible_types.get(selection.type_condition, frozenset())
-            if narrowed:
-                inner = self.scope(selection.defer, slots, scope) if selection.defer else scope
-                yield from self.flatten(selection.selections, narrowed, inner, slots)
+            if not narrowed:
+                continue
+            inner = place
+            if selection.defer:
+                self.deferrals.append(Deferral(selection.defer.label, place.trail, place.scope))
+                inner = replace(place, scope=len(self.deferrals) - 1)
+            yield from self._flatten(selection.selections, narrowed, inner)
 
-    def scope(self, defer: Defer, slots: tuple[Slot, ...], parent: DeferScope | None) -> DeferScope:
-        return DeferScope(defer.label, slots, parent)
-
-    def entry(
-        self,
-        field: Field,
-        types: frozenset[str],
-        position: Position,
-        slots: tuple[Slot, ...],
-        scope: DeferScope | None,
-    ) -> Entry:
+    def _entry(self, field: Field, types: frozenset[str], place: Place) -> Entry:
         if field.name == "__typename":
-            return Entry(field.response_name, types, "String!", None, None, scope)
+            return Entry(field.response_name, types, "String!", None, None, (), place.scope)
         definition = self.supergraph.types[field.parent].fields[field.name]
-        slot = position.client_slot(field.response_name, field.name, field.arguments)
+        slot = place.position.client_slot(field.response_name, field.name, field.arguments)
         children = None
         if field.selections:
-            children = self.entries(definition.named_type, field.selections, slot.child, (*slots, slot), scope)
-        return Entry(field.response_name, types, definition.type, slot, children, scope)
+            trail = (*place.trail, Crossing(slot, types, definition.type))
+            inner = replace(place, position=slot.child, trail=trail)
+            children = self._entries(definition.named_type, field.selections, inner)
+        return Entry(field.response_name, types, definition.type, slot, children, field.directives, place.scope)
 
     # --- wants ----------------------------------------------------------------------------------------------------
 
-    def wants(self, entries: Entries, directives: dict[Slot, tuple[str, ...]] | None = None) -> tuple[Want, ...]:
-        """What the search has to find for these entries."""
-        wants = [self.want(entry) for entry in entries.entries if entry.slot is not None]
-        if self.needs_typename(entries):
-            wants.insert(0, Want("__typename", self.supergraph.possible_types[entries.type]))
+    def wants(self, entries: Entries, scope: int | None = None) -> tuple[Want, ...]:
+        """What the search has to find for these entries, which stand in the deferred part ``scope``."""
+        wants = [self._want(entry, scope) for entry in entries.entries if entry.slot is not None]
+        for part in dict.fromkeys([scope, *(entry.scope for entry in entries.entries)]):
+            if self.needs_typename(entries, part):
+                defer = part if part != scope else None
+                wants.insert(0, Want("__typename", self.supergraph.possible_types[entries.type], defer=defer))
         return tuple(wants)
 
-    def want(self, entry: Entry) -> Want:
+    def _want(self, entry: Entry, scope: int | None) -> Want:
         assert entry.slot is not None
-        selections = self.wants(entry.children) if entry.children else ()
-        return Want(entry.slot.name, entry.types, entry.slot.arguments, selections, entry.slot.key)
+        selections = self.wants(entry.children, entry.scope) if entry.children else ()
+        defer = entry.scope if entry.scope != scope else None
+        slot = entry.slot
+        return Want(slot.name, entry.types, slot.arguments, selections, slot.key, entry.directives, defer)
 
-    def needs_typename(self, entries: Entries) -> bool:
-        """Whether the answer cannot be written without knowing each object's type."""
+    def needs_typename(self, entries: Entries, scope: int | None = None) -> bool:
+        """Whether that part of the answer cannot be written without knowing each object's type."""
         if not self.supergraph.types[entries.type].is_abstract:
             return False
         visible = self.visible[entries.type]
         if visible != self.supergraph.possible_types[entries.type]:
             return True
-        return any(entry.slot is None or not entry.types >= visible for entry in entries.entries)
+        return any(entry.slot is None or not entry.types >= visible for entry in entries.of(scope))

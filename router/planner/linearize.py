@@ -11,9 +11,10 @@ from router.query_plan.nodes import EntityFetch, Fetch, Parallel, PlanNode, Sequ
 Variables = Mapping[str, VariableDefinition]
 
 
-def linearize(fetches: FetchGraph, variables: Variables) -> PlanNode | None:
-    """The plan of a fetch graph; None if there is nothing to fetch."""
-    return _order(sorted(fetches.groups, key=lambda group: group.id), variables)
+def linearize(fetches: FetchGraph, variables: Variables, scope: int | None = None) -> PlanNode | None:
+    """The plan of one part of a fetch graph; None if there is nothing to fetch."""
+    groups = [group for group in fetches.groups if group.scope == scope]
+    return _order(sorted(groups, key=lambda group: group.id), variables) if groups else None
 
 
 def _order(groups: list[FetchGroup], variables: Variables) -> PlanNode | None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from router.errors import PlanningError
 from router.operation.model import Operation
 from router.planner.build_fetches import FetchBuilder
+from router.planner.deferred import add_deferred
 from router.planner.fetch_graph import FetchGraph
 from router.planner.intake import Intake
 from router.planner.introspection import introspection_part
-from router.planner.linearize import linearize, sequence
+from router.planner.linearize import sequence
 from router.planner.passes import PASSES
 from router.planner.positions import Position
 from router.planner.query_tree import Branch
@@ -112,4 +113,4 @@ class Stages:
 
     def linearize(self, step: Step) -> PlanNode | None:
         """The plan nodes of a step."""
-        return linearize(step.fetches, self.variables)
+        return add_deferred(self.intake, step.fetches, self.variables)

@@ -83,6 +83,8 @@ class Branch:
     casts: tuple[Cast, ...] = ()
     enters: tuple[Enter, ...] = ()
     cost: Cost = FREE
+    deferred: tuple[tuple[int, Branch], ...] = ()
+    """What belongs to a ``@defer`` that starts here, by its number. It costs the answer's first part nothing."""
 
 
 def entering(node: Node, sources: tuple[Branch, ...], move: KeyMove) -> Cost:

@@ -8,8 +8,9 @@ grows with the operation times the subgraphs, never with the product of the fiel
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from router.errors import PlanningError
 from router.planner.choose import choose
@@ -17,10 +18,11 @@ from router.planner.query_tree import FREE, Branch, Cast, Cost, Enter, Select, a
 from router.query_graph.build import QueryGraph
 from router.query_graph.model import FieldEdge, KeyMove, Node, Want
 
-Visited = frozenset[str]
+Visited: TypeAlias = frozenset[str]
 """What is already being looked for at this position: subgraphs by key, fields by what they require."""
 
-Place = tuple[KeyMove, tuple[Want, ...]]
+Place: TypeAlias = tuple[KeyMove, tuple[Want, ...]]
+Solve: TypeAlias = Callable[[tuple[Want, ...], Node, Visited], Branch | None]
 NOTHING: Visited = frozenset()
 
 
@@ -53,9 +55,42 @@ class Search:
             if time.monotonic() > self.deadline:
                 raise PlanningError("planning the operation took too long")
             self._solved[place] = None  # what needs itself cannot be had this way
-            solver = self._solve_abstract if self.graph.is_abstract(node) else self._solve_concrete
-            self._solved[place] = solver(wants, node, visited)
+            self._solved[place] = self._solver(wants, node)(wants, node, visited)
         return self._solved[place]
+
+    def _solver(self, wants: tuple[Want, ...], node: Node) -> Solve:
+        if any(want.defer is not None for want in wants):
+            return self._solve_with_deferred
+        return self._solve_abstract if self.graph.is_abstract(node) else self._solve_concrete
+
+    # --- @defer ---------------------------------------------------------------------------------------------------
+
+    def _solve_with_deferred(self, wants: tuple[Want, ...], node: Node, visited: Visited) -> Branch | None:
+        """Each deferred part on its own, so that the first part need not wait for it."""
+        first = self.solve(tuple(want for want in wants if want.defer is None), node, visited)
+        deferred = []
+        for number in dict.fromkeys(want.defer for want in wants if want.defer is not None):
+            part = tuple(replace(want, defer=None) for want in wants if want.defer == number)
+            branch = self._solve_apart(part, node, visited)
+            if branch is None:
+                return None
+            deferred.append((number, branch))
+        return replace(first, deferred=tuple(deferred)) if first else None
+
+    def _solve_apart(self, wants: tuple[Want, ...], node: Node, visited: Visited) -> Branch | None:
+        """The wants in fetches of their own where the objects can be re-entered, even in the same subgraph."""
+        if self.graph.is_abstract(node):
+            casts = self._casts(list(wants), node, self.graph.possible(node), visited, self._solve_apart)
+            return Branch(node, (), casts) if casts is not None else None
+        applying = [want for want in wants if want.types & self.graph.possible(node)]
+        options = []
+        for want in applying:
+            moves = self.graph.moves(node)
+            found = [self._enter_option(want, node, move, visited, again=True) for move in moves]
+            options.append(tuple(option for option in found if option) or self.options(want, node, visited))
+        if not all(options):
+            return self.solve(wants, node, visited)
+        return self._assemble(node, applying, _cheapest(options), visited, 0)
 
     # --- objects of one type (or an interface object) -------------------------------------------------------------
 
@@ -79,9 +114,7 @@ class Search:
             if not pieces:
                 return None
             pending.extend(reversed(pieces))
-        chosen = choose([[option.cost for option in found] for found in options])
-        picked = [found[index] for found, index in zip(options, chosen, strict=True)]
-        return self._assemble(node, needs, picked, visited, lost)
+        return self._assemble(node, needs, _cheapest(options), visited, lost)
 
     def _assemble(
         self, node: Node, needs: list[Want], picked: list[Option], visited: Visited, lost: int
@@ -154,13 +187,16 @@ class Search:
             if option:
                 yield option
 
-    def _enter_option(self, want: Want, node: Node, move: KeyMove, visited: Visited) -> Option | None:
+    def _enter_option(
+        self, want: Want, node: Node, move: KeyMove, visited: Visited, again: bool = False
+    ) -> Option | None:
+        """The want through a move; into the subgraph where we are only if that brings something, or ``again``."""
         target = move.target
         edge = self.edge(target, want.name)
         if target.subgraph in visited or (edge is None and not self.graph.is_abstract(target)):
             return None
         requires = edge.requires if edge else ()
-        if target.subgraph == node.subgraph and not requires and target.type == node.type:
+        if not (again or requires) and (target.subgraph, target.type) == (node.subgraph, node.type):
             return None
         sources = self._sources(want, node, move, requires, visited)
         if sources is None:
@@ -203,14 +239,7 @@ class Search:
                 yield _with_selections(want, (piece,))
             if not self.pieces(inner) and len(inner.types) > 1:
                 for type_name in sorted(inner.types):
-                    narrowed = Want(
-                        inner.name,
-                        frozenset({type_name}),
-                        inner.arguments,
-                        inner.selections,
-                        inner.key,
-                        inner.directives,
-                    )
+                    narrowed = replace(inner, types=frozenset({type_name}))
                     yield _with_selections(want, (narrowed,))
 
     # --- objects of several types ---------------------------------------------------------------------------------
@@ -271,17 +300,25 @@ class Search:
                 found.append((cost, Enter(move, move.key + edge.requires, sources, branch)))
         return min(found, key=lambda pair: pair[0].weight)[1] if found else None
 
-    def _casts(self, wants: list[Want], node: Node, local: frozenset[str], visited: Visited) -> tuple[Cast, ...] | None:
+    def _casts(
+        self, wants: list[Want], node: Node, local: frozenset[str], visited: Visited, solve: Solve | None = None
+    ) -> tuple[Cast, ...] | None:
+        solve = solve or self.solve
         casts = []
         for type_name in sorted(local):
             applying = tuple(want for want in wants if type_name in want.types)
             if not applying or self.graph.supergraph.types[type_name].inaccessible:
                 continue
-            branch = self.solve(applying, self.graph.cast(node, type_name), visited)
+            branch = solve(applying, self.graph.cast(node, type_name), visited)
             if branch is None:
                 return None
             casts.append(Cast(branch))
         return tuple(casts)
+
+
+def _cheapest(options: list[tuple[Option, ...]]) -> list[Option]:
+    chosen = choose([[option.cost for option in found] for found in options])
+    return [found[index] for found, index in zip(options, chosen, strict=True)]
 
 
 def _sum(branches: tuple[Branch, ...]) -> Cost:
@@ -292,4 +329,4 @@ def _sum(branches: tuple[Branch, ...]) -> Cost:
 
 
 def _with_selections(want: Want, selections: tuple[Want, ...]) -> Want:
-    return Want(want.name, want.types, want.arguments, selections, want.key, want.directives)
+    return replace(want, selections=selections)

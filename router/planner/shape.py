@@ -7,26 +7,27 @@ from router.query_plan.nodes import Shape, ShapeField, ShapeVariant
 from router.supergraph.model import named_type
 
 
-def make_shape(intake: Intake, entries: Entries) -> Shape:
-    """One variant for each group of object types that get the same members."""
+def make_shape(intake: Intake, entries: Entries, scope: int | None = None) -> Shape:
+    """One variant for each group of object types that get the same members in that part of the answer."""
     visible = intake.visible[entries.type]
-    abstract = intake.needs_typename(entries)
+    abstract = intake.needs_typename(entries, scope)
     if not abstract:
-        return Shape(False, (ShapeVariant(visible, _members(intake, entries, visible)),))
+        return Shape(False, (ShapeVariant(visible, _members(intake, entries.of(scope), visible, scope)),))
     groups: dict[tuple[object, ...], set[str]] = {}
     for type_name in sorted(visible):
-        groups.setdefault(_applying(intake, entries, type_name), set()).add(type_name)
+        groups.setdefault(_applying(intake, entries.of(scope), type_name), set()).add(type_name)
     variants = [
-        ShapeVariant(frozenset(types), _members(intake, entries, frozenset(types))) for types in groups.values()
+        ShapeVariant(frozenset(types), _members(intake, entries.of(scope), frozenset(types), scope))
+        for types in groups.values()
     ]
     return Shape(True, tuple(variants))
 
 
-def _applying(intake: Intake, entries: Entries, type_name: str) -> tuple[object, ...]:
+def _applying(intake: Intake, entries: tuple[Entry, ...], type_name: str) -> tuple[object, ...]:
     """What tells one object type's members from another's: which fields, their data keys, their types."""
     return tuple(
         (id(entry), entry.slot and entry.slot.type_keys.get(type_name), _own_type(intake, entry, type_name))
-        for entry in entries.entries
+        for entry in entries
         if type_name in entry.types
     )
 
@@ -36,16 +37,18 @@ def _own_type(intake: Intake, entry: Entry, type_name: str) -> str:
     return definition.type if definition else entry.type
 
 
-def _members(intake: Intake, entries: Entries, types: frozenset[str]) -> tuple[ShapeField, ...]:
+def _members(
+    intake: Intake, entries: tuple[Entry, ...], types: frozenset[str], scope: int | None
+) -> tuple[ShapeField, ...]:
     """The members in the client's order; fields of one response name are one member (CollectFields)."""
     by_name: dict[str, list[Entry]] = {}
-    for entry in entries.entries:
+    for entry in entries:
         if types & entry.types:
             by_name.setdefault(entry.response_name, []).append(entry)
-    return tuple(_member(intake, found, types) for found in by_name.values())
+    return tuple(_member(intake, found, types, scope) for found in by_name.values())
 
 
-def _member(intake: Intake, entries: list[Entry], types: frozenset[str]) -> ShapeField:
+def _member(intake: Intake, entries: list[Entry], types: frozenset[str], scope: int | None) -> ShapeField:
     first = entries[0]
     if first.slot is None:
         constant = next(iter(types)) if len(types) == 1 else None
@@ -56,7 +59,7 @@ def _member(intake: Intake, entries: list[Entry], types: frozenset[str]) -> Shap
     if children:
         found = tuple(entry for child in children for entry in child.entries)
         merged = Entries(named_type(type_source), children[0].position, found)
-        return ShapeField(first.response_name, key, type_source, shape=make_shape(intake, merged))
+        return ShapeField(first.response_name, key, type_source, shape=make_shape(intake, merged, scope))
     return ShapeField(first.response_name, key, type_source, enum_values=_enum_values(intake, type_source))
 
 

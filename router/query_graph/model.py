@@ -14,8 +14,9 @@ class Want:
     """One field wanted of an object: a client's selection, or a member of a key or of a ``@requires`` set.
 
     Type conditions are flattened away: ``types`` are the object types it is wanted for, over all subgraphs.
-    ``key`` is the data key a client's field must have; None lets the planner choose. Compared by identity, so that
-    what was once computed for a want can be found again cheaply.
+    ``key`` is the data key a client's field must have; None lets the planner choose. ``defer`` is the number of the
+    ``@defer`` that starts here. Compared by identity, so that what was once computed for a want can be found again
+    cheaply.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Want:
     selections: tuple[Want, ...] = ()
     key: str | None = None
     directives: tuple[str, ...] = ()
+    defer: int | None = None
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{a.name}: {a.value}" for a in self.arguments)

@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from router.planner.fetch_graph import FetchGraph, FetchGroup
 
 Schedule = Mapping[FetchGroup, int]
+Pair = tuple[str, int | None, int]
+"""A subgraph, the deferred part of the answer, and the round."""
 
 
 def batch(fetches: FetchGraph) -> None:
     """Give every entity fetch its round and join those that share subgraph and round."""
     schedule = _best_schedule(fetches)
-    together: dict[tuple[str, int], FetchGroup] = {}
+    together: dict[Pair, FetchGroup] = {}
     for group in sorted(fetches.groups, key=lambda g: (schedule[g], g.id)):
         if group.root is not None:
             continue
-        first = together.setdefault((group.subgraph, schedule[group]), group)
+        first = together.setdefault((group.subgraph, group.scope, schedule[group]), group)
         if first is not group:
             first.entities.extend(group.entities)
             fetches.replace(group, first)
@@ -32,11 +34,9 @@ def _best_schedule(fetches: FetchGraph) -> Schedule:
     improved = True
     while improved:
         improved = False
-        for subgraph, early, late in _delays(schedule):
-            trial_floors = dict(floors)
-            for group, number in schedule.items():
-                if number == early and _pair(group, number) == (subgraph, early):
-                    trial_floors[group] = late
+        for early, late in _delays(schedule):
+            delayed = [group for group, number in schedule.items() if _pair(group, number) == early]
+            trial_floors = floors | dict.fromkeys(delayed, late)
             trial = _schedule(fetches, trial_floors)
             if _weight(trial) < _weight(schedule):
                 floors, schedule, improved = trial_floors, trial, True
@@ -59,23 +59,14 @@ def _schedule(fetches: FetchGraph, floors: Mapping[FetchGroup, int]) -> dict[Fet
     return found
 
 
-def _pair(group: FetchGroup, number: int) -> tuple[str, int] | None:
-    return (group.subgraph, number) if group.root is None else None
+def _pair(group: FetchGroup, number: int) -> Pair | None:
+    return (group.subgraph, group.scope, number) if group.root is None else None
 
 
-def _delays(schedule: Schedule) -> list[tuple[str, int, int]]:
-    """Every (subgraph, round, later round) where the subgraph has entity fetches in both."""
-    rounds: dict[str, set[int]] = {}
-    for group, number in schedule.items():
-        if group.root is None:
-            rounds.setdefault(group.subgraph, set()).add(number)
-    return [
-        (subgraph, early, late)
-        for subgraph, numbers in sorted(rounds.items())
-        for early in sorted(numbers)
-        for late in sorted(numbers)
-        if early < late
-    ]
+def _delays(schedule: Schedule) -> list[tuple[Pair, int]]:
+    """Every subgraph's round with a later round in which it has entity fetches too."""
+    pairs = sorted({pair for group, number in schedule.items() if (pair := _pair(group, number))}, key=str)
+    return [(early, late[2]) for early in pairs for late in pairs if early[:2] == late[:2] and early[2] < late[2]]
 
 
 def _weight(schedule: Schedule) -> tuple[int, int]:
