@@ -103,6 +103,17 @@ async def test_several_relays_share_the_outbox(server_database_url: str) -> None
         assert sorted(wire.subjects) == sorted(f"O{n}" for n in range(300))
 
 
+async def test_without_leases_relays_would_publish_events_again(server_database_url: str) -> None:
+    """The control: with leases that end at once, the three relays take one another's rows."""
+    async with Database(server_database_url) as database:
+        await world.create(database)
+        await world.tell(database, [canceled(f"O{n}") for n in range(300)])
+        wire = Wire()
+        await asyncio.gather(*(relay(database, wire, batch=16, lease=timedelta(0)).drain() for _ in range(3)))
+        assert len(wire.subjects) > 300
+        assert len(set(wire.subjects)) == 300
+
+
 async def test_relays_beside_one_another_lose_nothing(database: Database) -> None:
     """On any database: whatever two running relays publish, each event has its effect once."""
     broker = MemoryBroker(delay=quick)

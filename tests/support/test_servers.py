@@ -32,11 +32,16 @@ def test_a_given_url_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_server_does_not_outlive_its_owner(end: signal.Signals) -> None:
+def test_a_server_does_not_outlive_its_owner(end: signal.Signals, tmp_path: Path) -> None:
     """Whatever ends the process that started it, Ctrl-C or a kill, ends the server."""
     next(serve(servers.redis_restartable())).process.stop()  # skips where there is no Redis
     owner = subprocess.Popen(
-        [sys.executable, "-c", HOLD], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", HOLD],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     with owner:
         assert owner.stdout is not None
