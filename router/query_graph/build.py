@@ -90,11 +90,18 @@ class QueryGraph:
         if definition is None or join is None:
             return None
         provided = [p for p in node.provided if p.name == name and p.types >= self.possible(node)]
-        if not provided and not join.resolvable(self.labels):
+        if not provided and not join.resolvable(self.labels) and not self._always_known(node, name, join):
             return None
         if self.is_abstract(node) and not self._alike(node, name, join):
             return None
         return self._edge(node, definition, join, frozenset().union(*(p.nested for p in provided)))
+
+    def _always_known(self, node: Node, name: str, join: FieldJoin) -> bool:
+        """An external member of the subgraph's own key: whoever returns the entity can tell it."""
+        keys = self.definition(node).joins[node.subgraph].keys
+        return join.external and any(
+            want.name == name for key in keys for want in self.field_set(node.type, key.fields)
+        )
 
     def _alike(self, node: Node, name: str, join: FieldJoin) -> bool:
         """Whether an interface's field stands for the same field of all its object types in the subgraph."""
