@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Table, select
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
@@ -21,8 +20,10 @@ from messaging.events import EventData
 from messaging.events.orders import OrderCanceled, OrderPaid
 from messaging.memory import MemoryBroker
 from messaging.outbox import record
+from tests.conftest import serve
 from tests.messaging import world
 from tests.messaging.world import EFFECTS, OUTBOX, SOURCE, canceled, paid
+from tests.support import servers
 
 
 def event(data: EventData) -> Event[EventData]:
@@ -177,29 +178,25 @@ async def test_types_in_one_message_go_to_their_handlers(sqlite: Database) -> No
     assert got == {"canceled": ["O1", "O3"], "paid": ["O2"]}
 
 
-async def test_an_absent_database_costs_no_attempt(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the database is away the event waits in the handler's place; it is not buried for that."""
-    down = 3
-    real = sqlite.run
+@pytest.fixture
+def own_postgres() -> Iterator[servers.Restartable]:
+    """A PostgreSQL that a test may stop."""
+    yield from serve(servers.postgres_restartable())
 
-    async def run(work: Any) -> Any:
-        if down:
-            raise OperationalError("SELECT", None, ConnectionRefusedError())
-        return await real(work)
 
-    subject = make(sqlite, attempts=1)
-    monkeypatch.setattr(sqlite, "run", run)
-
-    async def answering() -> bool:
-        nonlocal down
-        down -= 1
-        return False
-
-    monkeypatch.setattr(subject, "_database_answers", answering)
-    monkeypatch.setattr(consumer_module, "MAX_DELAY_SECONDS", 0.01)
-    await subject.handle(message([event(canceled("O1"))]))
-    assert await world.effects(sqlite) == {"O1": 1}
-    assert await world.buried(sqlite) == []
+@pytest.mark.integration
+async def test_an_absent_database_costs_no_attempt(own_postgres: servers.Restartable) -> None:
+    """While the database is away the event waits in the handler's place, even at its last attempt."""
+    async with Database(own_postgres.url) as database:
+        await world.create(database)
+        await asyncio.to_thread(own_postgres.process.stop)
+        handling = asyncio.create_task(make(database, attempts=1).handle(message([event(canceled("O1"))])))
+        done, _ = await asyncio.wait([handling], timeout=0.5)
+        assert not done
+        await asyncio.to_thread(own_postgres.process.start)
+        await asyncio.wait_for(handling, 30)
+        assert await world.effects(database) == {"O1": 1}
+        assert await world.buried(database) == []
 
 
 async def test_start_and_stop(sqlite: Database) -> None:

@@ -84,8 +84,15 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
     if url := given("POSTGRES"):
         yield url
         return
-    with _postgres_primary(durable) as (url, _):
-        yield url
+    with postgres_restartable(durable=durable) as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_restartable(*, durable: bool = False) -> Iterator[Restartable]:
+    """A PostgreSQL primary of the caller's own."""
+    with _postgres_primary(durable) as (server, _):
+        yield server
 
 
 @contextmanager
@@ -95,18 +102,18 @@ def postgres_with_replica(*, durable: bool = False) -> Iterator[Postgres]:
     if url and replica:
         yield Postgres(url, replica)
         return
-    with _postgres_primary(durable) as (url, port), _postgres_replica(port) as replica:
-        yield Postgres(url, replica)
+    with _postgres_primary(durable) as (server, port), _postgres_replica(port) as replica:
+        yield Postgres(server.url, replica)
 
 
 @contextmanager
-def _postgres_primary(durable: bool) -> Iterator[tuple[str, int]]:
+def _postgres_primary(durable: bool) -> Iterator[tuple[Restartable, int]]:
     user, initdb = account("postgres"), find("initdb", "postgresql")
     base, port = folder(user), free_port()
     run([initdb, "-D", f"{base}/data", "-U", "dure", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"], user)
     server = _postgres_process(base, port, user, {"fsync": "on" if durable else "off"})
     with _running(server, base):
-        yield f"postgresql+asyncpg://dure@127.0.0.1:{port}/postgres", port
+        yield Restartable(f"postgresql+asyncpg://dure@127.0.0.1:{port}/postgres", server), port
 
 
 @contextmanager
