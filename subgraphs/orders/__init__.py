@@ -1,0 +1,1 @@
+"""Carts, orders and the saga that turns an order into a sale."""

@@ -1,0 +1,179 @@
+"""What a request's resolvers read with: each kind of row in one statement a request level, never one a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiodataloader import DataLoader
+from sqlalchemy import ColumnElement, Row, func, select
+
+from db.session import Database
+from db.statements import after as comes_after
+from subgraphs.kit.changes import Changes
+from subgraphs.kit.execute import Caller
+from subgraphs.kit.identity import Identity
+from subgraphs.kit.pagination import Cursors, Page, page_size
+from subgraphs.kit.subgraph import Runtime
+from subgraphs.orders import models
+from subgraphs.orders.service.copies import Facts, by_id, facts_for
+from subgraphs.orders.service.orders import OrderService
+from subgraphs.orders.service.telling import lines_of
+from subgraphs.orders.settings import Settings
+
+AnyRow = Row[Any]
+
+_orders, _lines, _sagas = models.orders, models.order_lines, models.sagas
+NEWEST_FIRST = "orders:newest"
+
+
+def loader(load: Callable[[list[str]], Any]) -> DataLoader[str, Any]:
+    """A loader that hands the keys of one moment to ``load``."""
+
+    async def batch(keys: list[str]) -> Any:
+        return await load(keys)
+
+    return DataLoader(batch)
+
+
+def order_rows() -> Any:
+    """Orders with their sagas, to be narrowed."""
+    saga_columns = [column for column in _sagas.c if column.name != "order_id"]
+    return select(_orders, *saga_columns).join(_sagas, _sagas.c.order_id == _orders.c.id)
+
+
+@dataclass(frozen=True, slots=True)
+class CartContent:
+    """A cart's lines and what is known today of what they name."""
+
+    lines: Sequence[AnyRow]
+    facts: Facts
+
+
+class Loaders:
+    """The loaders of one request."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.order = loader(lambda ids: self._orders_by(_orders.c.id, ids))
+        self.order_by_number = loader(lambda numbers: self._orders_by(_orders.c.number, numbers))
+        self.order_lines = loader(self._lines_of_orders)
+        self.order_line = loader(lambda ids: self._by_id(models.order_lines, ids))
+        self.cart = loader(lambda ids: self._by_id(models.carts, ids))
+        self.cart_of = loader(self._carts_of)
+        self.cart_content = loader(self._contents_of_carts)
+        self.partner = loader(lambda ids: self._by_id(models.partners, ids))
+
+    async def _by_id(self, table: Any, ids: list[str]) -> list[AnyRow | None]:
+        async with self._database.read() as connection:
+            found = await by_id(connection, table, ids)
+        return [found.get(id) for id in ids]
+
+    async def _orders_by(self, column: Any, keys: list[str]) -> list[AnyRow | None]:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(order_rows().where(column.in_(keys)))).all()
+        found = {getattr(row, column.name): row for row in rows}
+        return [found.get(key) for key in keys]
+
+    async def _lines_of_orders(self, order_ids: list[str]) -> list[Sequence[AnyRow]]:
+        async with self._database.read() as connection:
+            found = await lines_of(connection, order_ids)
+        return [found[id] for id in order_ids]
+
+    async def _carts_of(self, user_ids: list[str]) -> list[AnyRow | None]:
+        table = models.carts
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(table).where(table.c.buyer_id.in_(user_ids)))).all()
+        found = {row.buyer_id: row for row in rows}
+        return [found.get(id) for id in user_ids]
+
+    async def _contents_of_carts(self, cart_ids: list[str]) -> list[CartContent]:
+        table = models.cart_lines
+        query = select(table).where(table.c.cart_id.in_(cart_ids)).order_by(table.c.id)
+        found: dict[str, list[AnyRow]] = {id: [] for id in cart_ids}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                found[row.cart_id].append(row)
+            facts = await facts_for(connection, variant_ids={row.variant_id for rows in found.values() for row in rows})
+        return [CartContent(found[id], facts) for id in cart_ids]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderList:
+    """Which orders a connection shows; counting and paging read the database when they are asked for."""
+
+    conditions: tuple[ColumnElement[bool], ...]
+
+    def where(self, *more: ColumnElement[bool]) -> OrderList:
+        return OrderList((*self.conditions, *more))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a request's resolvers are given."""
+
+    identity: Identity
+    service: OrderService
+    loaders: Loaders
+    database: Database
+    changes: Changes
+    cursors: Cursors
+    now: Callable[[], datetime]
+    auto_confirm_after: timedelta
+
+    async def page(self, orders: OrderList, first: int | None, after: str | None) -> Page[AnyRow]:
+        """Newest first: a ULID sorts by the time of placing."""
+        size = page_size(first)
+        query = order_rows().where(*orders.conditions)
+        if after is not None:
+            query = query.where(comes_after([_orders.c.id], self.cursors.decode(NEWEST_FIRST, after), descending=True))
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query.order_by(_orders.c.id.desc()).limit(size + 1))).all()
+        return self.cursors.page(NEWEST_FIRST, rows, size, after, lambda row: [row.id])
+
+    async def count(self, orders: OrderList) -> int:
+        query = select(func.count()).select_from(_orders).where(*orders.conditions)
+        async with self.database.read() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def is_member(self, partner_id: str) -> bool:
+        """Whether the caller works for this seller."""
+        partner = await self.loaders.partner.load(partner_id)
+        return partner is not None and self.identity.user_id in partner.member_ids
+
+    def sees_all(self, order: AnyRow) -> bool:
+        """The buyer and the staff see the whole of an order."""
+        return self.identity.user_id == order.buyer_id or "orders:read" in self.identity.scopes
+
+    async def visible_lines(self, order: AnyRow) -> Sequence[AnyRow]:
+        """Lines of the order that the caller may see: all, or those of sellers that he works for."""
+        lines: Sequence[AnyRow] = await self.loaders.order_lines.load(order.id)
+        if self.sees_all(order):
+            return lines
+        return [line for line in lines if line.partner_id and await self.is_member(line.partner_id)]
+
+    async def sees(self, order: AnyRow | None) -> bool:
+        """Whether the order exists for the caller."""
+        if order is None:
+            return False
+        return self.sees_all(order) or bool(await self.visible_lines(order))
+
+
+def context_maker(runtime: Runtime, settings: Settings, service: OrderService) -> Callable[[Caller], Context]:
+    cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
+
+    def make(caller: Caller) -> Context:
+        return Context(
+            identity=caller.identity,
+            service=service,
+            loaders=Loaders(runtime.database),
+            database=runtime.database,
+            changes=runtime.changes,
+            cursors=cursors,
+            now=runtime.now,
+            auto_confirm_after=timedelta(days=settings.auto_confirm_days),
+        )
+
+    return make

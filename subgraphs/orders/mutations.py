@@ -1,0 +1,176 @@
+"""What clients can do: read the input, hand a command to the service, show what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import strawberry
+from strawberry.federation.schema_directives import Authenticated
+
+from subgraphs.kit import idempotency
+from subgraphs.kit.errors import Rejected, RejectedTogether
+from subgraphs.kit.ids import local_id, new_ulid
+from subgraphs.orders.domain.placing import Line, merge_lines
+from subgraphs.orders.entities import cart_of
+from subgraphs.orders.loaders import Context
+from subgraphs.orders.service.place import CartRef, PlaceOrder
+from subgraphs.orders.types.errors import errors_of
+from subgraphs.orders.types.order import Order
+from subgraphs.orders.types.payloads import CartLineInput, CartPayload, CheckoutInput, OrderCreateInput, OrderPayload
+
+Info = strawberry.Info[Context, None]
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def cart_lines_add(
+        self, info: Info, lines: list[CartLineInput], cart_id: strawberry.ID | None = None
+    ) -> CartPayload:
+        context = info.context
+
+        async def change() -> str:
+            wanted = [_line(line, ["lines", str(index)]) for index, line in enumerate(lines)]
+            cart = local_id("Cart", cart_id, field=["cartId"]) if cart_id is not None else None
+            return await context.service.add_to_cart(context.identity.user_id, cart, wanted)
+
+        return await _cart_payload(context, change())
+
+    @strawberry.mutation
+    async def cart_lines_update(
+        self, info: Info, cart_id: strawberry.ID, line_id: strawberry.ID, quantity: int
+    ) -> CartPayload:
+        context = info.context
+
+        async def change() -> str:
+            cart = local_id("Cart", cart_id, field=["cartId"])
+            line = local_id("CartLine", line_id, field=["lineId"])
+            await context.service.update_cart_line(context.identity.user_id, cart, line, quantity)
+            return cart
+
+        return await _cart_payload(context, change())
+
+    @strawberry.mutation
+    async def cart_lines_remove(self, info: Info, cart_id: strawberry.ID, line_ids: list[strawberry.ID]) -> CartPayload:
+        context = info.context
+
+        async def change() -> str:
+            cart = local_id("Cart", cart_id, field=["cartId"])
+            lines = [local_id("CartLine", each, field=["lineIds"]) for each in line_ids]
+            await context.service.remove_cart_lines(context.identity.user_id, cart, lines)
+            return cart
+
+        return await _cart_payload(context, change())
+
+    @strawberry.mutation(directives=[Authenticated()])
+    async def checkout_complete(self, info: Info, input: CheckoutInput, idempotency_key: str) -> OrderPayload:
+        context = info.context
+        buyer = context.identity.require_user()
+
+        async def place() -> str:
+            cart = CartRef(local_id("Cart", input.cart_id, field=["input", "cartId"]), input.cart_version)
+            body = [cart.cart_id, cart.version, *_terms(input)]
+            request = _request(buyer, "checkoutComplete", idempotency_key, body)
+            return await context.service.place(_command(buyer, "CART", input, request, cart=cart))
+
+        return await _order_payload(context, place())
+
+    @strawberry.mutation(directives=[Authenticated()])
+    async def order_create(self, info: Info, input: OrderCreateInput, idempotency_key: str) -> OrderPayload:
+        context = info.context
+        buyer = context.identity.require_user()
+
+        async def place() -> str:
+            given = [_line(line, ["input", "lines", str(index)]) for index, line in enumerate(input.lines)]
+            lines = merge_lines(given, ["input", "lines"])
+            body = [[line.variant_id, line.quantity] for line in lines] + _terms(input)
+            request = _request(buyer, "orderCreate", idempotency_key, body)
+            return await context.service.place(_command(buyer, "BUY_NOW", input, request, lines=lines))
+
+        return await _order_payload(context, place())
+
+    @strawberry.mutation(directives=[Authenticated()])
+    async def order_cancel(self, info: Info, id: strawberry.ID, reason: str) -> OrderPayload:
+        context = info.context
+        buyer = context.identity.require_user()
+
+        async def cancel() -> str:
+            order_id = local_id("Order", id, field=["id"])
+            await context.service.cancel(buyer, order_id, reason)
+            return order_id
+
+        return await _order_payload(context, cancel())
+
+    @strawberry.mutation(directives=[Authenticated()])
+    async def order_confirm(self, info: Info, id: strawberry.ID) -> OrderPayload:
+        context = info.context
+        buyer = context.identity.require_user()
+
+        async def confirm() -> str:
+            order_id = local_id("Order", id, field=["id"])
+            await context.service.confirm(buyer, order_id)
+            return order_id
+
+        return await _order_payload(context, confirm())
+
+
+def _line(given: CartLineInput, field: Sequence[str]) -> Line:
+    return Line(local_id("ProductVariant", given.variant_id, field=[*field, "variantId"]), given.quantity)
+
+
+def _terms(given: CheckoutInput | OrderCreateInput) -> list[Any]:
+    """What makes two requests the same, besides what is bought."""
+    return [given.address_id, given.payment_method_id, str(given.expected_total)]
+
+
+def _request(buyer: str, operation: str, key: str, body: Any) -> idempotency.Request:
+    return idempotency.Request(f"{buyer}:{operation}", idempotency.check_key(key), body, new_ulid())
+
+
+def _command(
+    buyer: str,
+    source: str,
+    given: CheckoutInput | OrderCreateInput,
+    request: idempotency.Request,
+    *,
+    lines: tuple[Line, ...] = (),
+    cart: CartRef | None = None,
+) -> PlaceOrder:
+    if not given.address_id:
+        raise Rejected("ADDRESS_REQUIRED", "Where shall it go?", ["input", "addressId"])
+    method = given.payment_method_id
+    return PlaceOrder(
+        buyer_id=buyer,
+        source=source,
+        address_id=local_id("Address", given.address_id, field=["input", "addressId"]),
+        payment_method_id=None if method is None else _payment_method(method),
+        expected_total=given.expected_total,
+        request=request,
+        lines=lines,
+        cart=cart,
+    )
+
+
+def _payment_method(given: str) -> str:
+    field = ["input", "paymentMethodId"]
+    if not given:
+        raise Rejected("PAYMENT_METHOD_REQUIRED", "Name a payment method, or leave it out to pay yourself.", field)
+    return local_id("PaymentMethod", given, field=field)
+
+
+async def _cart_payload(context: Context, change: Awaitable[str]) -> CartPayload:
+    try:
+        cart_id = await change
+    except (Rejected, RejectedTogether) as refused:
+        return CartPayload(cart=None, user_errors=errors_of(refused))
+    return CartPayload(cart=await cart_of(context, cart_id), user_errors=[])
+
+
+async def _order_payload(context: Context, change: Awaitable[str]) -> OrderPayload:
+    try:
+        order_id = await change
+    except (Rejected, RejectedTogether) as refused:
+        return OrderPayload(order=None, user_errors=errors_of(refused))
+    row = await context.loaders.order.load(order_id)
+    return OrderPayload(order=Order.of(row), user_errors=[])

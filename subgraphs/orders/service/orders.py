@@ -1,0 +1,90 @@
+"""What the API asks of orders and carts: each command in its transaction, then the news of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.failpoints import failpoint
+from subgraphs.kit.batching import GroupCommit
+from subgraphs.kit.copies import when_complete
+from subgraphs.kit.errors import Rejected
+from subgraphs.kit.subgraph import Runtime
+from subgraphs.orders.domain.placing import MISSING, Line
+from subgraphs.orders.service import carts
+from subgraphs.orders.service.cancel import cancel, check_reason
+from subgraphs.orders.service.confirm import confirm
+from subgraphs.orders.service.live import Live
+from subgraphs.orders.service.place import PlaceOrder, place_orders
+from subgraphs.orders.service.saga import Outcome
+from subgraphs.orders.settings import Settings
+
+
+class OrderService:
+    """``wake`` is called after each commit that recorded events: it wakes the relay."""
+
+    def __init__(self, runtime: Runtime, settings: Settings, live: Live, wake: Callable[[], None]) -> None:
+        self._database = runtime.database
+        self._now = runtime.now
+        self._settings = settings
+        self._live = live
+        self._wake = wake
+        self._placings: GroupCommit[PlaceOrder, str] = GroupCommit(self._place_batch, limit=settings.batch)
+
+    async def place(self, command: PlaceOrder) -> str:
+        """The id of the new order, or of the earlier one that this command repeats. Raises Rejected."""
+
+        async def attempt() -> str | Rejected:
+            try:
+                return await self._placings.submit(command)
+            except Rejected as rejected:
+                return rejected
+
+        result = await when_complete(attempt, _missing)
+        if isinstance(result, Rejected):
+            raise result
+        return result
+
+    async def cancel(self, buyer_id: str, order_id: str, reason: str) -> None:
+        """Begin to take the order back. Raises Rejected."""
+        text = check_reason(reason)
+        again = self._settings.ask_again_after
+        await self._change(lambda tx, now: cancel(tx, buyer_id, order_id, text, now, ask_again_after=again))
+        failpoint("orders.cancel.after_commit")
+
+    async def confirm(self, buyer_id: str, order_id: str) -> None:
+        """Confirm the purchase. Raises Rejected."""
+        await self._change(lambda tx, now: confirm(tx, buyer_id, order_id, now))
+
+    async def add_to_cart(self, user_id: str | None, cart_id: str | None, lines: Sequence[Line]) -> str:
+        """The id of the cart that now has ``lines``. Raises Rejected."""
+        return await carts.add_lines(self._database, user_id, cart_id, lines, self._now())
+
+    async def update_cart_line(self, user_id: str | None, cart_id: str, line_id: str, quantity: int) -> None:
+        """Raises Rejected."""
+        now = self._now()
+        await self._database.run(lambda tx: carts.update_line(tx, user_id, cart_id, line_id, quantity, now))
+
+    async def remove_cart_lines(self, user_id: str | None, cart_id: str, line_ids: Sequence[str]) -> None:
+        """Raises Rejected."""
+        now = self._now()
+        await self._database.run(lambda tx: carts.remove_lines(tx, user_id, cart_id, line_ids, now))
+
+    async def _change(self, work: Callable[[AsyncConnection, datetime], Awaitable[Outcome]]) -> None:
+        now = self._now()
+        outcome = await self._database.run(lambda tx: work(tx, now))
+        self._wake()
+        self._live.tell(outcome)
+
+    async def _place_batch(self, commands: Sequence[PlaceOrder]) -> Sequence[str | Exception]:
+        now = self._now()
+        placed = await self._database.run(lambda tx: place_orders(tx, commands, now, self._settings))
+        failpoint("orders.place.after_commit")
+        self._wake()
+        return placed
+
+
+def _missing(result: str | Rejected) -> Sequence[str]:
+    return result.extras.get(MISSING, ()) if isinstance(result, Rejected) else ()

@@ -1,0 +1,281 @@
+"""Placing orders, many in one transaction: decide on the copies, write order and saga, ask for the stock."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.failpoints import failpoint
+from messaging import outbox
+from messaging.events import EventData
+from subgraphs.kit import idempotency
+from subgraphs.kit.errors import Rejected
+from subgraphs.kit.ids import new_ulid
+from subgraphs.kit.money import InvalidAmount, to_decimal, to_minor
+from subgraphs.orders import models
+from subgraphs.orders.domain import placing
+from subgraphs.orders.domain.placing import MISSING, Line, Priced
+from subgraphs.orders.domain.saga import placed
+from subgraphs.orders.service import telling
+from subgraphs.orders.service.copies import Facts, facts_for
+from subgraphs.orders.service.saga import SEOUL, SOURCE, new_saga_row
+from subgraphs.orders.settings import Settings
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class CartRef:
+    """The cart to order, as the buyer saw it."""
+
+    cart_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """A buyer's wish to order: these ``lines``, or what is in ``cart``. ``payment_method_id`` None: pays by himself."""
+
+    buyer_id: str
+    source: str
+    address_id: str
+    payment_method_id: str | None
+    expected_total: Decimal
+    request: idempotency.Request
+    lines: tuple[Line, ...] = ()
+    cart: CartRef | None = None
+
+
+Rows = dict[str, list[dict[str, Any]]]
+_Placed = str | Rejected
+
+
+async def place_orders(
+    tx: AsyncConnection, commands: Sequence[PlaceOrder], now: datetime, settings: Settings
+) -> list[_Placed]:
+    """For each command the id of its order (the earlier one, when it is repeated), or why there is none.
+
+    Raises InFlight when an idempotency key stands twice among ``commands``.
+    """
+    earlier = await idempotency.claim(tx, models.idempotency, [command.request for command in commands])
+    results: list[_Placed | None] = [
+        answer if answer is None or isinstance(answer, Rejected) else str(answer["order"]) for answer in earlier
+    ]
+    fresh = [index for index, result in enumerate(results) if result is None]
+    carts = await _lock_carts(tx, [commands[index].cart for index in fresh])
+    facts = await _facts(tx, [commands[index] for index in fresh], carts)
+    taken: set[str] = set()
+    accepted: list[tuple[PlaceOrder, Priced, dict[str, Any]]] = []
+    refused: list[PlaceOrder] = []
+    for index in fresh:
+        command = commands[index]
+        try:
+            priced = _decide(command, carts, facts, taken)
+        except Rejected as rejected:
+            results[index] = rejected
+            refused.append(command)
+        else:
+            order = _order_row(command, priced, facts, now)
+            accepted.append((command, priced, order))
+            results[index] = order["id"]
+            if command.cart:
+                taken.add(command.cart.cart_id)
+    await _forget_keys(tx, refused)
+    await _write(tx, accepted, now, settings)
+    failpoint("orders.place.before_commit")
+    return [result for result in results if result is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cart:
+    row: Row[Any]
+    lines: tuple[Line, ...]
+
+
+async def _lock_carts(tx: AsyncConnection, refs: Sequence[CartRef | None]) -> dict[str, _Cart]:
+    ids = sorted({ref.cart_id for ref in refs if ref})
+    if not ids:
+        return {}
+    table, lines = models.carts, models.cart_lines
+    locked = await tx.execute(select(table).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update())
+    rows = {row.id: row for row in locked}
+    held: dict[str, list[Line]] = {id: [] for id in rows}
+    for line in await tx.execute(select(lines).where(lines.c.cart_id.in_(ids)).order_by(lines.c.id)):
+        if line.cart_id in held:
+            held[line.cart_id].append(Line(line.variant_id, line.quantity))
+    return {id: _Cart(row, tuple(held[id])) for id, row in rows.items()}
+
+
+def _lines(command: PlaceOrder, carts: Mapping[str, _Cart]) -> tuple[Line, ...]:
+    if command.cart is None:
+        return command.lines
+    cart = carts.get(command.cart.cart_id)
+    return cart.lines if cart else ()
+
+
+async def _facts(tx: AsyncConnection, commands: Sequence[PlaceOrder], carts: Mapping[str, _Cart]) -> Facts:
+    return await facts_for(
+        tx,
+        variant_ids={line.variant_id for command in commands for line in _lines(command, carts)},
+        address_ids={command.address_id for command in commands},
+        payment_method_ids={command.payment_method_id for command in commands if command.payment_method_id},
+        user_ids={command.buyer_id for command in commands},
+    )
+
+
+def _decide(command: PlaceOrder, carts: Mapping[str, _Cart], facts: Facts, taken: set[str]) -> Priced:
+    _check_buyer(command, facts)
+    _check_cart(command, carts, taken)
+    field = ["input", "cartId" if command.cart else "lines"]
+    lines = _lines(command, carts)
+    address = facts.addresses.get(command.address_id)
+    if address is None or address.user_id != command.buyer_id or address.deleted:
+        unknown = [] if address else [command.address_id]
+        raise Rejected("NOT_FOUND", "You have no such address.", ["input", "addressId"], {MISSING: unknown})
+    _check_payment_method(command, facts)
+    priced = placing.price(
+        lines, facts.variants, facts.profiles, facts.closed_partners, remote=address.remote_area, field=field
+    )
+    _check_total(command, priced)
+    return priced
+
+
+def _check_buyer(command: PlaceOrder, facts: Facts) -> None:
+    user = facts.users.get(command.buyer_id)
+    if user is None or user.deleted or not user.email_verified:
+        unknown = [] if user else [command.buyer_id]
+        raise Rejected("NOT_ALLOWED", "Verify your e-mail address before you order.", ["input"], {MISSING: unknown})
+
+
+def _check_cart(command: PlaceOrder, carts: Mapping[str, _Cart], taken: set[str]) -> None:
+    if command.cart is None:
+        return
+    cart = carts.get(command.cart.cart_id)
+    mine = cart is not None and cart.row.buyer_id in (None, command.buyer_id)
+    if cart is None or not mine or command.cart.cart_id in taken:
+        raise Rejected("NOT_FOUND", "There is no such cart, or it has been ordered already.", ["input", "cartId"])
+    if cart.row.version != command.cart.version:
+        raise Rejected("VERSION_CONFLICT", "The cart has changed: look at it again.", ["input", "cartVersion"])
+    if not cart.lines:
+        raise Rejected("CART_EMPTY", "There is nothing in the cart.", ["input", "cartId"])
+
+
+def _check_payment_method(command: PlaceOrder, facts: Facts) -> None:
+    if command.payment_method_id is None:
+        return
+    field = ["input", "paymentMethodId"]
+    method = facts.payment_methods.get(command.payment_method_id)
+    if method is None or method.user_id != command.buyer_id:
+        unknown = [] if method else [command.payment_method_id]
+        raise Rejected("NOT_FOUND", "You have no such payment method.", field, {MISSING: unknown})
+    if method.status != "ACTIVE":
+        raise Rejected("PAYMENT_METHOD_REQUIRED", "This payment method can no longer be used.", field)
+
+
+def _check_total(command: PlaceOrder, priced: Priced) -> None:
+    field = ["input", "expectedTotal"]
+    try:
+        expected = to_minor(command.expected_total, priced.currency)
+    except InvalidAmount as error:
+        raise Rejected("INVALID", str(error), field) from None
+    if expected != priced.total:
+        amount = to_decimal(priced.total, priced.currency)
+        raise Rejected("PRICE_CHANGED", f"The total is now {amount} {priced.currency}.", field)
+
+
+def _order_row(command: PlaceOrder, priced: Priced, facts: Facts, now: datetime) -> dict[str, Any]:
+    address = facts.addresses[command.address_id]
+    return {
+        "id": new_ulid(),
+        "number": order_number(now),
+        "buyer_id": command.buyer_id,
+        "cart_id": command.cart.cart_id if command.cart else None,
+        "source": command.source,
+        "status": "PENDING",
+        "currency": priced.currency,
+        "subtotal": priced.subtotal,
+        "discount": 0,
+        "shipping": priced.shipping,
+        "total": priced.total,
+        "payment_method_id": command.payment_method_id,
+        "address_id": command.address_id,
+        "recipient": address.recipient,
+        "phone": address.phone,
+        "postal_code": address.postal_code,
+        "line1": address.line1,
+        "line2": address.line2,
+        "delivery_note": address.delivery_note,
+        "fulfillment_status": "UNFULFILLED",
+        "placed_at": now,
+    }
+
+
+def order_number(now: datetime) -> str:
+    """What people read out: the day in Seoul and 60 random bits. The payment provider takes it as its ``orderId``."""
+    letters = "".join(secrets.choice(_CROCKFORD) for _ in range(12))
+    return f"{now.astimezone(SEOUL):%Y%m%d}-{letters[:4]}-{letters[4:8]}-{letters[8:]}"
+
+
+def _line_rows(order_id: str, priced: Priced) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": new_ulid(),
+            "order_id": order_id,
+            "position": position,
+            "variant_id": line.variant.variant_id,
+            "product_id": line.variant.product_id,
+            "partner_id": line.variant.partner_id,
+            "product_name": line.variant.name,
+            "sku": line.variant.sku,
+            "quantity": line.quantity,
+            "unit_price": line.variant.price,
+            "total": line.total,
+            "currency": priced.currency,
+        }
+        for position, line in enumerate(priced.lines)
+    ]
+
+
+async def _write(
+    tx: AsyncConnection,
+    accepted: Sequence[tuple[PlaceOrder, Priced, dict[str, Any]]],
+    now: datetime,
+    settings: Settings,
+) -> None:
+    if not accepted:
+        return
+    events: list[EventData] = []
+    lines: list[dict[str, Any]] = []
+    for _, priced, order in accepted:
+        own = _line_rows(order["id"], priced)
+        lines += own
+        events += telling.placed(SimpleNamespace(**order), [SimpleNamespace(**line) for line in own])
+    saga, again, ttl = placed(), settings.ask_again_after, settings.reservation_ttl
+    sagas = [new_saga_row(order["id"], saga, now, ask_again_after=again, ttl=ttl) for _, _, order in accepted]
+    await tx.execute(insert(models.orders), [order for _, _, order in accepted])
+    await tx.execute(insert(models.order_lines), lines)
+    await tx.execute(insert(models.sagas), sagas)
+    await outbox.record(tx, models.outbox, SOURCE, events)
+    answers = [(command.request, {"order": order["id"]}) for command, _, order in accepted]
+    await idempotency.answer(tx, models.idempotency, answers)
+    ordered = [order["cart_id"] for _, _, order in accepted if order["cart_id"]]
+    if ordered:
+        await tx.execute(delete(models.cart_lines).where(models.cart_lines.c.cart_id.in_(ordered)))
+        await tx.execute(delete(models.carts).where(models.carts.c.id.in_(ordered)))
+
+
+async def _forget_keys(tx: AsyncConnection, refused: Sequence[PlaceOrder]) -> None:
+    """A refused command leaves nothing, its key included: corrected, it may come again under the same key."""
+    if not refused:
+        return
+    table = models.idempotency
+    keys = [(command.request.scope, command.request.key) for command in refused]
+    await tx.execute(delete(table).where(tuple_(table.c.scope, table.c.key).in_(keys)))

@@ -1,0 +1,19 @@
+"""The settings of the orders subgraph: environment variables with the prefix ``DURE_ORDERS_``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Times are in seconds unless their name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="DURE_ORDERS_", extra="ignore")
+
+    ask_again_after: float = Field(default=30, gt=0, description="How long an asked subgraph may take to answer.")
+    reservation_ttl: float = Field(default=600, gt=0, description="How long an order may wait for its payment.")
+    sweep_every: float = Field(default=5, gt=0, description="Pause between two looks for what is overdue.")
+    auto_confirm_days: float = Field(default=7, ge=0, description="Days from delivery to automatic confirmation.")
+    anonymous_cart_days: float = Field(default=30, gt=0, description="Days that an untouched anonymous cart is kept.")
+    batch: int = Field(default=64, ge=1, le=500, description="Orders placed in one transaction at most.")
