@@ -96,7 +96,7 @@ class ProviderPayment(_Struct, frozen=True, kw_only=True):
 
     def verdict(self) -> domain.Verdict:
         """What this says about whether and how the order is paid."""
-        if self.status in ("DONE", "PARTIAL_CANCELED") or (self.status == "CANCELED" and self.approved_at):
+        if self.status in ("DONE", "PARTIAL_CANCELED"):
             return self._captured()
         if self.status == "WAITING_FOR_DEPOSIT" and self.virtual_account:
             return AwaitsDeposit(self.payment_key, self._account(self.virtual_account))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from pathlib import Path
 
@@ -27,6 +28,10 @@ class Vault:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken as error:
             raise Unreadable("a sealed value does not open with the keys given") from error
+
+    def matches(self, sealed: str, given: str) -> bool:
+        """Whether ``given`` is what was sealed, in constant time."""
+        return hmac.compare_digest(self.open(sealed).encode(), given.encode())
 
 
 def generated_key(folder: Path) -> str:

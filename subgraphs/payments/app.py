@@ -1,0 +1,107 @@
+"""Payments put together: its doors, its consumer, its background work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from messaging.consumer import Consumer
+from messaging.events.funding import PledgeCanceled, PledgeReserved
+from messaging.events.orders import OrderPlaced, PaymentCancelRequested, PaymentRequested
+from messaging.events.users import PartnerChanged
+from messaging.relay import Relay
+from subgraphs.kit.app import http_app
+from subgraphs.kit.execute import Caller, GraphQLEndpoint
+from subgraphs.kit.identity import ClaimsVerifier
+from subgraphs.kit.settings import CommonSettings
+from subgraphs.kit.subgraph import Runtime, Subgraph
+from subgraphs.kit.workers import Worker
+from subgraphs.payments.audit import audit
+from subgraphs.payments.consumers import handlers
+from subgraphs.payments.loaders import Context
+from subgraphs.payments.models import dead_letters, inbox, outbox
+from subgraphs.payments.provider import Provider
+from subgraphs.payments.schema import SCHEMA
+from subgraphs.payments.service import Service
+from subgraphs.payments.settings import Settings
+from subgraphs.payments.transport import HttpSender, Send
+from subgraphs.payments.vault import Vault, generated_key
+from subgraphs.payments.webhooks import add_webhooks
+
+NAME = "payments"
+MIGRATIONS = Path(__file__).parent / "migrations"
+CONSUMES = (PaymentRequested, PaymentCancelRequested, OrderPlaced, PledgeReserved, PledgeCanceled, PartnerChanged)
+
+
+class MissingKey(Exception):
+    """No encryption key is set, and one is generated for development only."""
+
+
+def build(runtime: Runtime, settings: Settings | None = None, *, send: Send | None = None) -> Subgraph:
+    """Payments on this runtime. ``send`` reaches the provider; None: over HTTP. Raises MissingKey."""
+    chosen = settings or Settings()
+    database = runtime.database
+    http = sender(chosen)
+    provider = Provider(send or http, chosen.provider_secret_key.get_secret_value())
+    relay = Relay(database, outbox, runtime.broker)
+    service = Service(
+        database, provider, vault(runtime.common, chosen), chosen, runtime.now, runtime.changes.tell, relay.wake
+    )
+    consumer = Consumer(
+        database,
+        inbox,
+        dead_letters,
+        runtime.broker,
+        f"dure.{NAME}",
+        handlers(service, runtime.now),
+        after_commit=relay.wake,
+    )
+
+    def context(caller: Caller) -> Context:
+        return Context(caller.identity, service, chosen, runtime.changes)
+
+    endpoint = GraphQLEndpoint(SCHEMA, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
+    app = http_app(NAME, endpoint, database)
+    add_webhooks(app, service)
+    return Subgraph(
+        name=NAME,
+        endpoint=endpoint,
+        app=app,
+        workers=[
+            Worker("payments.relay", relay.run),
+            Worker("payments.consumer", consumer.run),
+            Worker("payments.charger", service.charger.run),
+            Worker("payments.refunder", service.refunder.run),
+            Worker("payments.connections", _closing(http.close)),
+        ],
+        audit=audit,
+    )
+
+
+def sender(settings: Settings) -> HttpSender:
+    """Reaches the provider over HTTP, with the time limits set."""
+    return HttpSender(
+        settings.provider_url,
+        connect_seconds=settings.provider_connect_seconds,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
+
+
+def vault(common: CommonSettings, settings: Settings) -> Vault:
+    """What opens and seals secrets. Raises MissingKey."""
+    if settings.encryption_keys is not None:
+        return Vault([key.strip() for key in settings.encryption_keys.get_secret_value().split(",")])
+    if not common.dev:
+        raise MissingKey("set DURE_PAYMENTS_ENCRYPTION_KEYS: what is stored encrypted needs a key that stays")
+    return Vault([generated_key(common.data_dir)])
+
+
+def _closing(close: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await close()
+
+    return run

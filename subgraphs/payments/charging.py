@@ -1,0 +1,365 @@
+"""Carries payments out at the provider: at most one capture, whatever is lost on the way.
+
+Each call is written down before it is made, with the idempotency key that it is made and repeated with. Whoever finds
+a call without an outcome (a crash, a timeout) asks the provider first. Outcomes that come together are saved together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.failpoints import failpoint
+from db.session import Database
+from db.statements import skip_locked
+from subgraphs.kit.batching import GroupCommit
+from subgraphs.kit.workers import Alarm, repeat
+from subgraphs.payments import domain
+from subgraphs.payments.domain import (
+    Absent,
+    AttemptOutcome,
+    AwaitsDeposit,
+    Captured,
+    Declined,
+    Gone,
+    Operation,
+    PaymentStatus,
+    Retryable,
+    Unclear,
+    Verdict,
+)
+from subgraphs.payments.effects import Effects, Row, being_refunded, locked, state_of
+from subgraphs.payments.models import attempts, customers, methods, payments
+from subgraphs.payments.provider import Provider, ProviderError
+from subgraphs.payments.settings import Settings
+from subgraphs.payments.transport import NoAnswer
+from subgraphs.payments.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 5.0
+_OPEN = (None, AttemptOutcome.UNKNOWN.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A payment to attend to. ``attempt``: the call to make or to resolve, None to only look. ``asked_before``: the
+    provider may know of it already. ``refusals``: charges known to have failed for passing reasons."""
+
+    payment: Row
+    attempt: Row | None = None
+    asked_before: bool = True
+    refusals: int = 0
+    billing_key_sealed: str | None = None
+    customer_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a job."""
+
+    job: Job
+    verdict: Verdict
+    attempt_outcome: AttemptOutcome | None
+
+
+class Charger:
+    """``settled`` is called with the ids of payments after each commit, and whether money must go back."""
+
+    def __init__(
+        self,
+        database: Database,
+        provider: Provider,
+        vault: Vault,
+        settings: Settings,
+        now: Callable[[], datetime],
+        settled: Callable[[Sequence[str], bool], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._provider = provider
+        self._vault = vault
+        self._settings = settings
+        self._now = now
+        self._settled = settled
+        self._outcomes: GroupCommit[Outcome, None] = GroupCommit(self._save)
+        self._running: set[asyncio.Task[None]] = set()
+        self.alarm = Alarm()
+
+    async def run(self) -> None:
+        """Attend to payments as they fall due, until cancelled."""
+        if self._database.dialect == "sqlite":
+            await self._take_over()
+        try:
+            await repeat("payments.charger", self.step, every=self._settings.poll_seconds, alarm=self.alarm)
+        finally:
+            if self._running:
+                await asyncio.wait(self._running, timeout=GRACE_SECONDS)
+
+    async def step(self) -> int:
+        """Begin what is due, as far as there is room; how many payments."""
+        room = self._settings.charge_concurrency - len(self._running)
+        jobs = await self._database.run(lambda tx: self._claim(tx, room)) if room > 0 else []
+        if jobs:
+            failpoint("payments.charge.after_attempt")
+        for job in jobs:
+            task = asyncio.create_task(self._attend(job))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        return len(jobs)
+
+    async def drain(self) -> None:
+        """Attend to everything that is due now, and wait for it."""
+        while await self.step() or self._running:
+            await asyncio.gather(*self._running)
+
+    async def carry_out(self, job: Job) -> None:
+        """Perform a job that the caller has claimed, and save its outcome."""
+        verdict, attempt_outcome = await self._perform(job)
+        failpoint("payments.charge.after_provider")
+        await self._outcomes.submit(Outcome(job, verdict, attempt_outcome))
+
+    async def _attend(self, job: Job) -> None:
+        try:
+            await self.carry_out(job)
+        except Exception:
+            # Its lease runs out and another try asks the provider first: nothing is lost or done twice.
+            log.exception("payment not attended to", payment=job.payment["id"])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.alarm.ring()
+
+    async def _take_over(self) -> None:
+        """One process owns the file: calls found open at the start are those of a process that died."""
+        in_flight = payments.c.status.in_([status.value for status in domain.IN_FLIGHT])
+        await self._database.run(lambda tx: tx.execute(update(payments).where(in_flight).values(attend_at=self._now())))
+
+    # Claiming
+
+    async def _claim(self, tx: AsyncConnection, limit: int) -> list[Job]:
+        now = self._now()
+        due = select(payments).where(payments.c.attend_at <= now).order_by(payments.c.attend_at).limit(limit)
+        rows = [dict(row) for row in (await tx.execute(skip_locked(due))).mappings()]
+        if not rows:
+            return []
+        calls = await _calls(tx, [row["id"] for row in rows])
+        effects = Effects(self._settings, self._vault, now)
+        jobs = [self._job(row, calls.get(row["id"], []), effects) for row in rows]
+        changes = {
+            "attend_at": now + timedelta(seconds=self._settings.lease_seconds),
+            "tries": payments.c.tries + 1,
+            "status": bindparam("b_status"),
+        }
+        statement = update(payments).where(payments.c.id == bindparam("b_id")).values(**changes)
+        await tx.execute(statement, [{"b_id": job.payment["id"], "b_status": job.payment["status"]} for job in jobs])
+        await effects.write(tx)
+        return await _with_cards(tx, jobs)
+
+    def _job(self, row: Row, calls: Sequence[Row], effects: Effects) -> Job:
+        """What to do about a payment that is due, given the calls made for it, oldest first."""
+        status = PaymentStatus(row["status"])
+        row["tries"] += 1
+        if status is PaymentStatus.READY and row["payment_method_id"]:
+            row["status"] = PaymentStatus.IN_PROGRESS.value
+            return Job(row, effects.attempt(row["id"], Operation.BILLING_CHARGE), asked_before=False)
+        if status in domain.IN_FLIGHT:
+            return self._resumed(row, [call for call in calls if call["operation"] != Operation.CANCEL.value], effects)
+        if status is PaymentStatus.WAITING_FOR_DEPOSIT and row["cancel_requested"]:
+            cancels = [call for call in calls if call["operation"] == Operation.CANCEL.value]
+            if cancels and cancels[-1]["outcome"] in _OPEN:
+                return Job(row, cancels[-1])
+            return Job(row, effects.attempt(row["id"], Operation.CANCEL))
+        return Job(row)
+
+    def _resumed(self, row: Row, calls: Sequence[Row], effects: Effects) -> Job:
+        refusals = sum(call["outcome"] == AttemptOutcome.RETRYABLE.value for call in calls)
+        if not calls:
+            return Job(row)
+        last = calls[-1]
+        if last["outcome"] in _OPEN or row["cancel_requested"]:
+            return Job(row, last, refusals=refusals)
+        return Job(row, effects.attempt(row["id"], Operation(last["operation"])), refusals=refusals)
+
+    # Performing
+
+    async def _perform(self, job: Job) -> tuple[Verdict, AttemptOutcome | None]:
+        if job.asked_before:
+            verdict = await self._look(job.payment)
+            if job.attempt is None:
+                return (Unclear("nothing executed") if isinstance(verdict, Absent) else verdict), None
+            if not self._must_send(job, verdict):
+                return self._resolved(job, verdict)
+        assert job.attempt is not None
+        sent = await self._send(job, job.attempt)
+        if isinstance(sent, Absent):
+            sent = Unclear("answered as not executed")
+        if isinstance(sent, Retryable | Unclear):
+            return await self._doubted(job, job.attempt, sent)
+        return sent, _attempt_outcome(sent, Operation(job.attempt["operation"]))
+
+    async def _doubted(
+        self, job: Job, attempt: Row, sent: Retryable | Unclear
+    ) -> tuple[Verdict, AttemptOutcome | None]:
+        """An answer that does not tell, or none: the provider's books may tell at once."""
+        operation = Operation(attempt["operation"])
+        seen = await self._look(job.payment)
+        if not isinstance(seen, Absent | Unclear) and operation is not Operation.CANCEL:
+            return seen, _attempt_outcome(seen, operation)
+        if isinstance(sent, Retryable) and isinstance(seen, Absent) and job.refusals + 1 >= self._settings.max_attempts:
+            gave_up = Declined("PROVIDER_UNAVAILABLE", "The payment provider does not work right now.", None, True)
+            return gave_up, AttemptOutcome.RETRYABLE
+        return sent, _attempt_outcome(sent, operation)
+
+    def _must_send(self, job: Job, seen: Verdict) -> bool:
+        assert job.attempt is not None
+        if job.attempt["operation"] == Operation.CANCEL.value:
+            return isinstance(seen, AwaitsDeposit)
+        return isinstance(seen, Absent) and not job.payment["cancel_requested"]
+
+    def _resolved(self, job: Job, seen: Verdict) -> tuple[Verdict, AttemptOutcome | None]:
+        """What the provider's books say of a call that was made before."""
+        assert job.attempt is not None
+        if isinstance(seen, Absent):  # a cancellation waits for this call
+            if job.attempt["outcome"] == AttemptOutcome.RETRYABLE.value:
+                return Declined("NOT_ALLOWED", "Canceled before it was charged."), AttemptOutcome.RETRYABLE
+            age = (self._now() - job.attempt["started_at"]).total_seconds()
+            if age < self._settings.settle_seconds:
+                return Unclear("may still arrive at the provider"), AttemptOutcome.UNKNOWN
+            return Declined("NOT_ALLOWED", "Canceled before it was charged."), AttemptOutcome.UNKNOWN
+        return seen, _attempt_outcome(seen, Operation(job.attempt["operation"]))
+
+    async def _look(self, payment: Mapping[str, Any]) -> Verdict:
+        try:
+            found = await self._provider.payment_of_order(payment["provider_order_id"])
+        except (NoAnswer, ProviderError) as error:
+            return Unclear(str(error))
+        return found.verdict() if found else Absent()
+
+    async def _send(self, job: Job, attempt: Row) -> Verdict:
+        payment, key = job.payment, attempt["idempotency_key"]
+        order_id, amount, name = payment["provider_order_id"], payment["amount"], payment["order_name"]
+        try:
+            match Operation(attempt["operation"]):
+                case Operation.BILLING_CHARGE:
+                    if job.billing_key_sealed is None or job.customer_key is None:
+                        return Declined("NOT_ALLOWED", "The payment method was removed.")
+                    billing_key = self._vault.open(job.billing_key_sealed)
+                    made = await self._provider.charge(billing_key, job.customer_key, amount, order_id, name, key=key)
+                case Operation.CONFIRM:
+                    made = await self._provider.confirm(payment["provider_key"], order_id, amount, key=key)
+                case Operation.ISSUE_VIRTUAL_ACCOUNT:
+                    bank, holder = payment["account_bank"], payment["account_holder"]
+                    hours = self._settings.deposit_hours
+                    made = await self._provider.issue_virtual_account(
+                        amount, order_id, name, holder, bank, hours, key=key
+                    )
+                case _:
+                    made = await self._provider.cancel(payment["provider_key"], "주문 취소", None, None, key=key)
+                    failpoint("payments.cancel.after_provider")
+        except NoAnswer as error:
+            return Unclear(str(error))
+        except ProviderError as error:
+            log.info("provider refused", payment=payment["id"], code=error.code, operation=attempt["operation"])
+            return error.verdict()
+        return made.verdict()
+
+    # Saving
+
+    async def _save(self, outcomes: Sequence[Outcome]) -> list[Exception | None]:
+        money_back = await self._database.run(lambda tx: self._record(tx, outcomes))
+        failpoint("payments.charge.after_commit")
+        await self._settled([outcome.job.payment["id"] for outcome in outcomes], money_back)
+        return [None] * len(outcomes)
+
+    async def _record(self, tx: AsyncConnection, outcomes: Sequence[Outcome]) -> bool:
+        rows = await locked(tx, sorted({outcome.job.payment["id"] for outcome in outcomes}))
+        refunding = await being_refunded(tx, rows)
+        now = self._now()
+        effects = Effects(self._settings, self._vault, now)
+        for outcome in outcomes:
+            attempt, id = outcome.job.attempt, outcome.job.payment["id"]
+            state = state_of(
+                rows[id], refunding=refunding.get(id, 0), operation=attempt["operation"] if attempt else None
+            )
+            if isinstance(outcome.verdict, Captured) and outcome.verdict.amount != state.amount:
+                log.error("amount at the provider differs", payment=id, amount=outcome.verdict.amount)
+            rows[id] = effects.apply(rows[id], domain.decide(state, outcome.verdict), outcome.verdict)
+        await effects.write(tx)
+        await _finish(tx, outcomes, now)
+        failpoint("payments.charge.before_commit")
+        return effects.has_refunds
+
+
+def _attempt_outcome(verdict: Verdict, operation: Operation) -> AttemptOutcome | None:
+    if isinstance(verdict, Gone):
+        return AttemptOutcome.SUCCEEDED if operation is Operation.CANCEL else AttemptOutcome.DECLINED
+    if isinstance(verdict, Captured | AwaitsDeposit):
+        return AttemptOutcome.DECLINED if operation is Operation.CANCEL else AttemptOutcome.SUCCEEDED
+    if isinstance(verdict, Declined):
+        return AttemptOutcome.DECLINED
+    return AttemptOutcome.RETRYABLE if isinstance(verdict, Retryable) else AttemptOutcome.UNKNOWN
+
+
+async def _finish(tx: AsyncConnection, outcomes: Sequence[Outcome], now: datetime) -> None:
+    rows = [
+        {
+            "b_id": outcome.job.attempt["id"],
+            "b_outcome": outcome.attempt_outcome and outcome.attempt_outcome.value,
+            "b_code": _code(outcome.verdict),
+            "b_reference": getattr(outcome.verdict, "provider_key", None),
+            "b_finished": now,
+        }
+        for outcome in outcomes
+        if outcome.job.attempt is not None
+    ]
+    if rows:
+        unknown = AttemptOutcome.UNKNOWN.value
+        statement = (
+            update(attempts)
+            .where(attempts.c.id == bindparam("b_id"), or_(attempts.c.outcome.is_(None), attempts.c.outcome == unknown))
+            .values(
+                outcome=bindparam("b_outcome"),
+                provider_code=bindparam("b_code"),
+                provider_reference=bindparam("b_reference"),
+                finished_at=bindparam("b_finished"),
+            )
+        )
+        await tx.execute(statement, rows)
+
+
+def _code(verdict: Verdict) -> str | None:
+    code: str | None = getattr(verdict, "provider_code", None) or getattr(verdict, "reason", None)
+    return code and code[:100]
+
+
+async def _calls(tx: AsyncConnection, payment_ids: Sequence[str]) -> dict[str, list[Row]]:
+    query = select(attempts).where(attempts.c.payment_id.in_(payment_ids), attempts.c.refund_id.is_(None))
+    calls: dict[str, list[Row]] = {}
+    for row in (await tx.execute(query.order_by(attempts.c.id))).mappings():
+        calls.setdefault(row["payment_id"], []).append(dict(row))
+    return calls
+
+
+async def _with_cards(tx: AsyncConnection, jobs: Sequence[Job]) -> list[Job]:
+    ids = {job.payment["payment_method_id"] for job in jobs if job.payment["payment_method_id"]}
+    if not ids:
+        return list(jobs)
+    query = (
+        select(methods.c.id, methods.c.billing_key_sealed, customers.c.customer_key)
+        .join(customers, customers.c.user_id == methods.c.user_id)
+        .where(methods.c.id.in_(ids))
+    )
+    cards = {row.id: row for row in await tx.execute(query)}
+    return [
+        replace(job, billing_key_sealed=card.billing_key_sealed, customer_key=card.customer_key)
+        if (card := cards.get(job.payment["payment_method_id"]))
+        else job
+        for job in jobs
+    ]

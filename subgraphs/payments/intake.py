@@ -1,0 +1,282 @@
+"""What other subgraphs ask of payments and tell them: step 2 of an order's saga, its compensation, copies of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.statements import insert_ignore, upsert
+from messaging.events import EventData
+from messaging.events.funding import PledgeCanceled, PledgeReserved
+from messaging.events.orders import OrderLineFacts, OrderPlaced, PaymentCancelRequested, PaymentRequested
+from messaging.events.payments import PaymentCanceled
+from messaging.events.users import PartnerChanged
+from messaging.outbox import record
+from subgraphs.kit.ids import new_ulid
+from subgraphs.payments import domain
+from subgraphs.payments.domain import Declined, MethodKind, MethodStatus, PaymentStatus, Told
+from subgraphs.payments.effects import SOURCE, Effects, Row, being_refunded, state_of, told
+from subgraphs.payments.models import commissions, methods, outbox, partners, payables, payments
+from subgraphs.payments.settings import Settings
+from subgraphs.payments.vault import Vault
+
+ORDER, PLEDGE = "Order", "Pledge"
+PURCHASE = "purchase"
+CURRENCY = "KRW"
+"""The only currency that the provider charges cards in."""
+
+
+class Intake:
+    """Effects of events, each in the caller's transaction."""
+
+    def __init__(self, settings: Settings, vault: Vault) -> None:
+        self._settings = settings
+        self._vault = vault
+
+    async def orders_placed(self, tx: AsyncConnection, facts: Sequence[OrderPlaced]) -> None:
+        await self._note_orders(tx, facts)
+
+    async def payments_requested(
+        self, tx: AsyncConnection, facts: Sequence[PaymentRequested], now: datetime
+    ) -> list[str]:
+        """Open a payment for each order, or answer again how its payment stands; the ids of those opened."""
+        wanted = {each.order_id: each for each in facts}
+        held = await self._note_orders(tx, list(wanted.values()))
+        known = {row["payable_id"]: row for row in await _payments_of(tx, list(wanted))}
+        usable = await self._methods(tx, [each for id, each in wanted.items() if id not in known])
+        opened: list[Row] = []
+        answers: list[EventData] = []
+        for order_id, request in wanted.items():
+            row = known.get(order_id)
+            if row is None:
+                row = self._open(request, held[order_id], usable, now)
+                opened.append(row)
+            answers += answer(row)
+        if opened:
+            await tx.execute(insert(payments), opened)
+        await record(tx, outbox, SOURCE, answers)
+        return [row["id"] for row in opened]
+
+    async def cancels_requested(
+        self, tx: AsyncConnection, facts: Sequence[PaymentCancelRequested], now: datetime
+    ) -> list[str]:
+        """Take back each order's payment, or note that it must never be opened; the ids of payments concerned."""
+        wanted = {each.order_id: each for each in facts}
+        rows = [_payable(ORDER, order_id) for order_id in sorted(wanted)]
+        await insert_ignore(tx, payables, rows)
+        held = await _hold(tx, ORDER, list(wanted))
+        for order_id, each in wanted.items():
+            if held[order_id]["cancel_requested_at"] is None:
+                change = update(payables).where(payables.c.type == ORDER, payables.c.id == order_id)
+                await tx.execute(change.values(cancel_reason=each.reason[:200], cancel_requested_at=now))
+        known = {row["payable_id"]: row for row in await _payments_of(tx, list(wanted), lock=True)}
+        refunding = await being_refunded(tx, {row["id"]: row for row in known.values()})
+        effects = Effects(self._settings, self._vault, now)
+        for order_id in wanted:
+            row = known.get(order_id)
+            if row is None:
+                effects.events.append(_never_charged(order_id, held[order_id]))
+            else:
+                state = state_of(row, refunding=refunding.get(row["id"], 0))
+                effects.apply(row, domain.cancel(state))
+        await effects.write(tx)
+        return [row["id"] for row in known.values()]
+
+    async def pledges_reserved(self, tx: AsyncConnection, facts: Sequence[PledgeReserved]) -> None:
+        newest = {each.pledge_id: each for each in sorted(facts, key=lambda each: each.version)}
+        rows = [
+            {
+                "type": PLEDGE,
+                "id": each.pledge_id,
+                "version": each.version,
+                "owner_id": each.backer_id,
+                "total": each.total,
+                "currency": each.currency,
+                "payment_method_id": each.payment_method_id,
+                "withdrawn": False,
+            }
+            for each in newest.values()
+        ]
+        await upsert(tx, payables, rows, newer_by="version")
+
+    async def pledges_canceled(self, tx: AsyncConnection, facts: Sequence[PledgeCanceled]) -> None:
+        newest = {each.pledge_id: each for each in sorted(facts, key=lambda each: each.version)}
+        rows = [
+            {
+                "type": PLEDGE,
+                "id": each.pledge_id,
+                "version": each.version,
+                "owner_id": each.backer_id,
+                "withdrawn": True,
+            }
+            for each in newest.values()
+        ]
+        await upsert(tx, payables, rows, newer_by="version")
+
+    async def partners_changed(self, tx: AsyncConnection, facts: Sequence[PartnerChanged]) -> None:
+        newest = {each.partner_id: each for each in sorted(facts, key=lambda each: each.version)}
+        rows = [
+            {"partner_id": each.partner_id, "version": each.version, "member_ids": list(each.member_ids)}
+            for each in newest.values()
+        ]
+        await upsert(tx, partners, rows, newer_by="version")
+
+    async def _note_orders(
+        self, tx: AsyncConnection, facts: Sequence[OrderPlaced | PaymentRequested]
+    ) -> dict[str, Row]:
+        """Copy whose the orders are and freeze the commission of their lines; the orders' copies, locked."""
+        wanted = {each.order_id: each for each in facts}
+        rows = [_order(each) for _, each in sorted(wanted.items())]
+        await insert_ignore(tx, payables, rows)
+        held = await _hold(tx, ORDER, list(wanted))
+        for row in rows:
+            if held[row["id"]]["owner_id"] is None:  # its cancellation came first
+                about = {name: row[name] for name in ("number", "owner_id", "total", "currency", "payment_method_id")}
+                change = update(payables).where(payables.c.type == ORDER, payables.c.id == row["id"])
+                await tx.execute(change.values(**about))
+        frozen = {
+            line.order_line_id: self._commission(each, line)
+            for each in wanted.values()
+            for line in each.lines
+            if line.partner_id is not None
+        }
+        await insert_ignore(tx, commissions, [row for _, row in sorted(frozen.items())])
+        return held
+
+    def _commission(self, order: OrderPlaced | PaymentRequested, line: OrderLineFacts) -> Row:
+        return {
+            "order_line_id": line.order_line_id,
+            "order_id": order.order_id,
+            "partner_id": line.partner_id,
+            "basis_points": self._settings.commission_basis_points,
+            "total": line.total,
+            "currency": order.currency,
+        }
+
+    async def _methods(self, tx: AsyncConnection, requests: Sequence[PaymentRequested]) -> Mapping[str, Row]:
+        ids = {each.payment_method_id for each in requests if each.payment_method_id}
+        if not ids:
+            return {}
+        query = select(methods).where(methods.c.id.in_(ids)).order_by(methods.c.id).with_for_update()
+        return {row["id"]: dict(row) for row in (await tx.execute(query)).mappings()}
+
+    def _open(
+        self, request: PaymentRequested, payable: Mapping[str, Any], usable: Mapping[str, Row], now: datetime
+    ) -> Row:
+        row: Row = dict.fromkeys(payments.columns.keys())
+        method = usable.get(request.payment_method_id or "")
+        mine = method if method is not None and method["user_id"] == request.buyer_id else None
+        charged = request.payment_method_id is not None
+        row |= {
+            "id": new_ulid(),
+            "payable_type": ORDER,
+            "payable_id": request.order_id,
+            "purpose": PURCHASE,
+            "payer_id": request.buyer_id,
+            "provider_order_id": request.order_number,
+            "order_name": request.order_name[:100],
+            "amount": request.amount,
+            "currency": request.currency,
+            "status": PaymentStatus.READY.value,
+            "version": 1,
+            "captured": 0,
+            "refunded": 0,
+            "captures": 0,
+            "cancel_requested": False,
+            "attend_at": now if charged else None,
+            "tries": 0,
+            "payment_method_id": request.payment_method_id,
+            "kind": (MethodKind.BILLING_KEY if charged else MethodKind.CARD).value,
+            "summary": f"{mine['issuer'] or '카드'} {(mine['masked_number'] or '')[-4:]}".strip() if mine else "",
+            "failure_retryable": False,
+            "created_at": now,
+            "updated_at": now,
+        }
+        if payable["cancel_requested_at"] is not None:
+            return row | {"status": PaymentStatus.CANCELED.value, "cancel_requested": True, "attend_at": None}
+        refused = _refused(request, mine)
+        if refused is None:
+            return row
+        return row | {
+            "status": PaymentStatus.ABORTED.value,
+            "attend_at": None,
+            "failure_code": refused.code,
+            "failure_message": refused.message,
+            "failure_retryable": refused.retryable,
+        }
+
+
+def answer(row: Mapping[str, Any]) -> list[EventData]:
+    """How a payment stands, told to whoever asks again; nothing while a charge is under way."""
+    status = PaymentStatus(row["status"])
+    if status in domain.CAPTURED:
+        return [told(row, Told.CAPTURED)]
+    if status is PaymentStatus.CANCELED:
+        return [told(row, Told.CANCELED)]
+    if status in domain.ENDED_UNPAID:
+        return [told(row, Told.FAILED)]
+    if status is PaymentStatus.WAITING_FOR_DEPOSIT or (
+        status is PaymentStatus.READY and row["payment_method_id"] is None
+    ):
+        return [told(row, Told.AWAITING)]
+    return []
+
+
+def _refused(request: PaymentRequested, method: Mapping[str, Any] | None) -> Declined | None:
+    """Why the owner of payment methods will not charge."""
+    if request.currency != CURRENCY:
+        return Declined("NOT_ALLOWED", f"Payments are in {CURRENCY}.")
+    if request.payment_method_id is None:
+        return None
+    if method is None:
+        return Declined("NOT_FOUND", "No payment method of the buyer has this id.")
+    if method["status"] == MethodStatus.EXPIRED.value:
+        return Declined("CARD_EXPIRED", "The card has expired.")
+    if method["status"] != MethodStatus.ACTIVE.value:
+        return Declined("NOT_ALLOWED", "The payment method was removed.")
+    return None
+
+
+def _payable(type: str, id: str, **facts: Any) -> Row:
+    row: Row = dict.fromkeys(payables.columns.keys())
+    return row | {"type": type, "id": id, "version": 1, "withdrawn": False} | facts
+
+
+def _order(fact: OrderPlaced | PaymentRequested) -> Row:
+    return _payable(
+        ORDER,
+        fact.order_id,
+        number=fact.order_number,
+        owner_id=fact.buyer_id,
+        total=fact.total if isinstance(fact, OrderPlaced) else fact.amount,
+        currency=fact.currency,
+        payment_method_id=getattr(fact, "payment_method_id", None),
+    )
+
+
+def _never_charged(order_id: str, payable: Mapping[str, Any]) -> PaymentCanceled:
+    return PaymentCanceled(
+        payable_type=ORDER,
+        payable_id=order_id,
+        payer_id=payable["owner_id"],
+        refunded=0,
+        currency=payable["currency"] or CURRENCY,
+    )
+
+
+async def _hold(tx: AsyncConnection, type: str, ids: Sequence[str]) -> dict[str, Row]:
+    """The payables' copies, locked: a request and its cancellation never miss each other."""
+    keys = [(type, id) for id in ids]
+    query = select(payables).where(tuple_(payables.c.type, payables.c.id).in_(keys)).order_by(payables.c.id)
+    return {row["id"]: dict(row) for row in (await tx.execute(query.with_for_update())).mappings()}
+
+
+async def _payments_of(tx: AsyncConnection, order_ids: Sequence[str], *, lock: bool = False) -> list[Row]:
+    mine = (payments.c.payable_type == ORDER, payments.c.payable_id.in_(order_ids), payments.c.purpose == PURCHASE)
+    query = select(payments).where(*mine).order_by(payments.c.id)
+    found = await tx.execute(query.with_for_update() if lock else query)
+    return [dict(row) for row in found.mappings()]

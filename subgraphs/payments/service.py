@@ -1,0 +1,252 @@
+"""Payments' use cases put together, and its reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import RowMapping, Table, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.session import Database
+from subgraphs.kit import idempotency
+from subgraphs.kit.errors import Rejected
+from subgraphs.kit.idempotency import Request
+from subgraphs.kit.identity import Identity
+from subgraphs.kit.ids import new_ulid
+from subgraphs.kit.money import InvalidAmount, to_minor
+from subgraphs.payments import models
+from subgraphs.payments.banks import BANKS
+from subgraphs.payments.charging import Charger
+from subgraphs.payments.checkout import Checkout
+from subgraphs.payments.domain import CAPTURED, MethodKind, MethodStatus, PaymentStatus
+from subgraphs.payments.effects import Effects, Row, being_refunded, locked
+from subgraphs.payments.intake import Intake
+from subgraphs.payments.methods import Methods, announce
+from subgraphs.payments.models import attempts, commissions, methods, partners, payables, payments, refunds
+from subgraphs.payments.provider import Provider
+from subgraphs.payments.refunding import Refunder, RefundJob
+from subgraphs.payments.settings import Settings
+from subgraphs.payments.vault import Vault
+
+__all__ = ["ADMIN_SCOPES", "Account", "Service", "announce"]
+
+ADMIN_SCOPES = frozenset({"payments:read", "orders:read", "refunds:write"})
+"""Holders of any of these see every payment."""
+MAX_REASON, MAX_ACCOUNT_NUMBER, MAX_HOLDER = 200, 20, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a deposit is refunded to."""
+
+    bank: str
+    number: str
+    holder: str
+
+
+class Service:
+    """What the door and the workers call. ``tell`` and ``wake`` are called after commits: live updates, the relay."""
+
+    def __init__(
+        self,
+        database: Database,
+        provider: Provider,
+        vault: Vault,
+        settings: Settings,
+        now: Callable[[], datetime],
+        tell: Callable[[str], Awaitable[None]],
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._settings = settings
+        self._now = now
+        self._tell = tell
+        self._wake = wake
+        self.intake = Intake(settings, vault)
+        self.charger = Charger(database, provider, vault, settings, now, self.settled)
+        self.refunder = Refunder(database, provider, vault, settings, now, self.settled)
+        self.checkout = Checkout(database, self.charger, vault, settings, now)
+        self.methods = Methods(database, provider, vault, now, wake)
+
+    async def settled(self, payment_ids: Sequence[str], money_back: bool) -> None:
+        """After a commit that changed payments."""
+        self._wake()
+        if money_back:
+            self.refunder.alarm.ring()
+        for payment_id in payment_ids:
+            await self._tell(f"payment:{payment_id}")
+
+    async def refund(
+        self,
+        identity: Identity,
+        payment_id: str,
+        amount: Decimal | None,
+        reason: str,
+        account: Account | None,
+        key: str,
+    ) -> str:
+        """Give back a part or (``amount`` None) all that is left; the refund's id. Raises Rejected, AccessDenied."""
+        identity.require_scope("refunds:write")
+        idempotency.check_key(key)
+        _check_text(reason, MAX_REASON, "reason")
+        if account is not None:
+            _check_account(account)
+        given = account and [account.bank, account.number, account.holder]
+        body = {"paymentId": payment_id, "amount": amount and str(amount), "reason": reason, "account": given}
+        request = Request(f"{identity.user_id}:refundCreate", key, body, new_ulid())
+
+        async def work(tx: AsyncConnection) -> tuple[str, RefundJob | None]:
+            earlier = (await idempotency.claim(tx, models.idempotency, [request]))[0]
+            if isinstance(earlier, Rejected):
+                raise earlier
+            if earlier is not None:
+                return str(earlier), None
+            row = (await locked(tx, [payment_id])).get(payment_id)
+            if row is None:
+                raise Rejected("NOT_FOUND", "No payment has this id.", ["paymentId"])
+            left = row["captured"] - row["refunded"] - (await being_refunded(tx, {payment_id: row})).get(payment_id, 0)
+            minor = _refundable(row, amount, left, account)
+            effects = Effects(self._settings, self._vault, self._now())
+            sealed = _account_json(account) if account else None
+            refund = effects.refund(row, minor, reason, automatic=False, account=sealed)
+            job = await self.refunder.begin(tx, refund, row, effects)
+            await effects.write(tx)
+            await idempotency.answer(tx, models.idempotency, [(request, refund["id"])])
+            return refund["id"], job
+
+        refund_id, job = await self._database.run(work)
+        if job is not None:
+            await self.refunder.carry_out(job)
+        return refund_id
+
+    async def hint(self, order_id: str, secret: str | None, *, is_deposit: bool) -> bool:
+        """A webhook says that the payment of ``order_id`` changed: have the provider asked. False for a forged one."""
+        async with self._database.read() as connection:
+            query = select(payments.c.id, payments.c.account_secret_sealed).where(
+                payments.c.provider_order_id == order_id
+            )
+            row = (await connection.execute(query)).first()
+        if row is None:
+            return True  # not ours: nothing to look at, and nothing to send again
+        if is_deposit and not self._is_secret(row.account_secret_sealed, secret):
+            return False
+        change = update(payments).where(payments.c.id == row.id).values(attend_at=self._now())
+        await self._database.run(lambda tx: tx.execute(change))
+        self.charger.alarm.ring()
+        return True
+
+    def _is_secret(self, sealed: str | None, given: str | None) -> bool:
+        if sealed is None:
+            return True  # the account's answer was lost: the look at the provider's books decides alone
+        return given is not None and self._vault.matches(sealed, given)
+
+    # Reads
+
+    async def payments_by_id(self, ids: Sequence[str]) -> list[Row | None]:
+        return await self._by_id(payments, ids)
+
+    async def refunds_by_id(self, ids: Sequence[str]) -> list[Row | None]:
+        return await self._by_id(refunds, ids)
+
+    async def methods_by_id(self, ids: Sequence[str]) -> list[Row | None]:
+        return await self._by_id(methods, ids)
+
+    async def commissions_by_line(self, ids: Sequence[str]) -> list[Row | None]:
+        """A line's frozen rate, with the members of its seller."""
+        query = (
+            select(commissions, partners.c.member_ids)
+            .outerjoin(partners, partners.c.partner_id == commissions.c.partner_id)
+            .where(commissions.c.order_line_id.in_(ids))
+        )
+        async with self._database.read() as connection:
+            found = {row["order_line_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
+        return [found.get(id) for id in ids]
+
+    async def payables_by_id(self, keys: Sequence[tuple[str, str]]) -> list[Row | None]:
+        query = select(payables).where(tuple_(payables.c.type, payables.c.id).in_(keys))
+        async with self._database.read() as connection:
+            found = {(row["type"], row["id"]): dict(row) for row in (await connection.execute(query)).mappings()}
+        return [found.get(key) for key in keys]
+
+    async def payments_of_payables(self, keys: Sequence[tuple[str, str]]) -> list[list[Row]]:
+        query = select(payments).where(tuple_(payments.c.payable_type, payments.c.payable_id).in_(keys))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(payments.c.id))).mappings().all()
+        return _grouped([(row["payable_type"], row["payable_id"]) for row in rows], rows, keys)
+
+    async def attempts_of_payments(self, ids: Sequence[str]) -> list[list[Row]]:
+        return await self._of_payments(attempts, ids)
+
+    async def refunds_of_payments(self, ids: Sequence[str]) -> list[list[Row]]:
+        return await self._of_payments(refunds, ids)
+
+    async def methods_of_users(self, user_ids: Sequence[str]) -> list[list[Row]]:
+        """The methods that are not revoked, oldest first."""
+        alive = methods.c.status != MethodStatus.REVOKED.value
+        query = select(methods).where(methods.c.user_id.in_(user_ids), alive).order_by(methods.c.id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return _grouped([row["user_id"] for row in rows], rows, user_ids)
+
+    async def _by_id(self, table: Table, ids: Sequence[str]) -> list[Row | None]:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(table).where(table.c.id.in_(ids)))).mappings()
+            found = {row["id"]: dict(row) for row in rows}
+        return [found.get(id) for id in ids]
+
+    async def _of_payments(self, table: Table, ids: Sequence[str]) -> list[list[Row]]:
+        query = select(table).where(table.c.payment_id.in_(ids)).order_by(table.c.id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return _grouped([row["payment_id"] for row in rows], rows, ids)
+
+
+def _grouped(keys: Sequence[Any], rows: Sequence[RowMapping], wanted: Sequence[Any]) -> list[list[Row]]:
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    for key, row in zip(keys, rows, strict=True):
+        groups[key].append(dict(row))
+    return [groups[key] for key in wanted]
+
+
+def _refundable(row: Row, amount: Decimal | None, left: int, account: Account | None) -> int:
+    """The refund in minor units. Raises Rejected."""
+    if PaymentStatus(row["status"]) not in CAPTURED:
+        raise Rejected("NOT_ALLOWED", "Nothing of this payment can be refunded.", ["paymentId"])
+    try:
+        minor = left if amount is None else to_minor(amount, row["currency"])
+    except InvalidAmount as error:
+        raise Rejected("INVALID", str(error), ["amount"]) from error
+    if amount is not None and minor <= 0:
+        raise Rejected("INVALID", "More than nothing.", ["amount"])
+    if minor > left or left <= 0:
+        raise Rejected("REFUND_EXCEEDS_BALANCE", "More than is left of the payment.", ["amount"])
+    if row["kind"] == MethodKind.VIRTUAL_ACCOUNT.value and account is None:
+        raise Rejected("REFUND_ACCOUNT_REQUIRED", "A deposit is refunded to an account.", ["refundAccount"])
+    return minor
+
+
+def _check_text(text: str, limit: int, field: str) -> None:
+    if not 1 <= len(text.strip()) <= limit or len(text) > limit or not text.isprintable():
+        raise Rejected("INVALID", f"Between 1 and {limit} characters.", [field])
+
+
+def _check_account(account: Account) -> None:
+    if account.bank not in BANKS:
+        raise Rejected("INVALID", "No such bank.", ["refundAccount", "bankCode"])
+    number = account.number.replace("-", "")
+    if not number.isascii() or not number.isdigit() or len(number) > MAX_ACCOUNT_NUMBER:
+        raise Rejected("INVALID", "An account number has digits only.", ["refundAccount", "accountNumber"])
+    if not 1 <= len(account.holder.strip()) <= MAX_HOLDER or not account.holder.isprintable():
+        raise Rejected("INVALID", f"Between 1 and {MAX_HOLDER} characters.", ["refundAccount", "holderName"])
+
+
+def _account_json(account: Account) -> str:
+    number = account.number.replace("-", "")
+    return orjson.dumps({"bank": account.bank, "accountNumber": number, "holderName": account.holder}).decode()

@@ -1,0 +1,47 @@
+"""The provider's webhooks: hints to look at a payment, never the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from subgraphs.payments.service import Service
+
+MAX_BODY = 64 * 1024
+
+
+def add_webhooks(app: FastAPI, service: Service) -> None:
+    """``POST /webhooks/toss``: 200 when the hint is kept or means nothing to us, 403 for a forged one."""
+
+    @app.post("/webhooks/toss")
+    async def toss(request: Request) -> Response:
+        body = await _json(request)
+        if body is None:
+            return Response(status_code=400)
+        if "eventType" in body:
+            data = body.get("data")
+            order_id, secret, is_deposit = data.get("orderId") if isinstance(data, Mapping) else None, None, False
+        else:  # DEPOSIT_CALLBACK has no envelope
+            order_id, secret, is_deposit = body.get("orderId"), body.get("secret"), True
+        if not isinstance(order_id, str) or len(order_id) > 64:
+            return Response(status_code=200)
+        genuine = await service.hint(order_id, secret if isinstance(secret, str) else None, is_deposit=is_deposit)
+        return Response(status_code=200 if genuine else 403)
+
+
+async def _json(request: Request) -> Mapping[str, Any] | None:
+    size = 0
+    chunks = []
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY:
+            return None
+        chunks.append(chunk)
+    try:
+        body = orjson.loads(b"".join(chunks))
+    except orjson.JSONDecodeError:
+        return None
+    return body if isinstance(body, Mapping) else None
