@@ -29,7 +29,10 @@ def compile_fetch(fetch: Fetch, isolate: frozenset[str] = frozenset()) -> Step:
     ``isolate`` names the entity fetches (by alias) whose answers must not be shared between the places they are
     merged into, because later fetches treat these places differently.
     """
-    step = _EntityStep(fetch, isolate).run if fetch.entities else RootFetch(fetch).run
+    if fetch.entities:
+        step = _EntityStep(fetch, isolate).run
+    else:
+        step = _InnerRootFetch(fetch).run if fetch.path else RootFetch(fetch).run
 
     async def run_fetch(run: Run) -> None:
         await step(run)
@@ -94,6 +97,31 @@ class RootFetch:
             run.add_error(_no_data(self._fetch, run, []))
         for raw in response.errors or ():
             path = response_path(run.shape, run.data, tuple(error_path(raw)))
+            run.add_error(_reported(raw, self._fetch, run, path))
+
+
+class _InnerRootFetch:
+    """A root fetch for a field that returns the root type again: its answer belongs into every object there."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+
+    async def run(self, run: Run) -> None:
+        found = list(walk_located(run.data, self._fetch.path))
+        if not found:
+            return
+        place = list(found[0][1])
+        try:
+            response = await call(self._fetch, run, request_for(self._fetch, run, {}), 0)
+        except SubgraphError as error:
+            path = response_path(run.shape, run.data, tuple(place))
+            run.add_error(failed_fetch(error, self._fetch.subgraph, path, run.context.trace_id))
+            return
+        if isinstance(response.data, dict):
+            for target, _ in found:
+                merge_object(target, copied(response.data))
+        for raw in response.errors or ():
+            path = response_path(run.shape, run.data, (*place, *error_path(raw)))
             run.add_error(_reported(raw, self._fetch, run, path))
 
 
