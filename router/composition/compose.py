@@ -11,9 +11,12 @@ from router.composition.merge_context import MergeContext
 from router.composition.model import CompositionResult, Report, Subgraph, SubgraphInput
 from router.composition.rules import MERGE_RULES, SUBGRAPH_RULES
 from router.composition.rules.override import resolve_overrides
+from router.composition.satisfiability import check_satisfiability
 from router.composition.subgraph import read_subgraph
 from router.composition.upgrade import upgrade
 from router.composition.usage import mark_externals, used_fields
+from router.errors import CompositionError, CompositionErrorCode
+from router.supergraph.load import load_supergraph
 
 __all__ = ["CompositionResult", "SubgraphInput", "compose"]
 
@@ -47,12 +50,23 @@ def compose(subgraphs: Sequence[SubgraphInput]) -> CompositionResult:
         merge_rule(context, merged)
     if report.errors:
         return _refused(report)
-    return CompositionResult(emit(merged, features), [], report.hints)
+    sdl = emit(merged, features)
+    check_satisfiability(context, load_supergraph(sdl))
+    if report.errors:
+        return _refused(report)
+    return CompositionResult(sdl, [], report.hints)
 
 
 def _read(inputs: Sequence[SubgraphInput], report: Report) -> list[Subgraph]:
     linked = []
+    names: set[str] = set()
     for source in sorted(inputs, key=lambda source: source.name):
+        if source.name in names:
+            message = f'"{source.name}" is the name of more than one subgraph.'
+            code = CompositionErrorCode.INVALID_SUBGRAPH_NAME
+            report.errors.append(CompositionError(code, message, (source.name,)))
+            continue
+        names.add(source.name)
         subgraph, errors = read_subgraph(source)
         report.errors += errors
         if subgraph is not None:

@@ -96,4 +96,10 @@ def _settle(context: MergeContext, local: str, uses: list[tuple[Subgraph, Link, 
         ((s, link) for s, link in linking if local in s.directive_definitions), key=lambda item: item[1].version
     )
     definition = print_ast(newest.directive_definitions[local])
+    hidden = newest.directive_names.get("inaccessible")
+    if any(
+        d.name.value == hidden for a in newest.directive_definitions[local].arguments or () for d in a.directives or ()
+    ):
+        message = f"{where} is part of a specification: its arguments cannot be @inaccessible."
+        context.report.error(Code.DISALLOWED_INACCESSIBLE, message, (newest, None))
     return ComposedDirective(local, original, link, definition.partition(f"@{local}")[2])

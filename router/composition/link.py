@@ -25,6 +25,7 @@ from router.composition.model import Link, place_of
 from router.errors import CompositionError, CompositionErrorCode
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SPECS = "https://specs.apollo.dev/"
 _ALSO_FEDERATION = {
     _SPECS + name: tuple(merged.name for merged in spec.MERGED.values() if f"/{name}/" in merged.url)
@@ -114,6 +115,9 @@ def _read_link(node: DirectiveNode, subgraph: str, linking: Linking) -> None:
     if identity == spec.LINK_IDENTITY and version != (1, 0):
         fail(CompositionErrorCode.UNKNOWN_LINK_VERSION, f"link v{version[0]}.{version[1]} is not a known version.")
         return
+    if not _NAME.fullmatch(namespace):
+        fail(CompositionErrorCode.INVALID_LINK_DIRECTIVE_USAGE, f'"{namespace}" is not a name, so no prefix either.')
+        return
     imports: dict[str, str] = {}
     for argument in node.arguments or ():
         if argument.name.value == "import":
@@ -143,18 +147,23 @@ def _read_imports(value: ValueNode, imports: dict[str, str]) -> list[str]:
     problems = []
     for item in value.values:
         if isinstance(item, StringValueNode):
-            imports[item.value] = item.value
+            members, count = {"name": item.value}, 1
         elif isinstance(item, ObjectValueNode):
-            members = {f.name.value: f.value.value for f in item.fields if isinstance(f.value, StringValueNode)}
-            name, alias = members.get("name"), members.get("as")
-            if name is None or len(members) != len(item.fields) or members.keys() - {"name", "as"}:
-                problems.append('An import object has a "name" and perhaps an "as", both strings.')
-            elif alias is not None and alias.startswith("@") != name.startswith("@"):
-                problems.append(f'Import "{name}" cannot be renamed to "{alias}": both or neither start with "@".')
-            else:
-                imports[alias or name] = name
+            fields = item.fields or ()
+            members = {f.name.value: f.value.value for f in fields if isinstance(f.value, StringValueNode)}
+            count = len(fields)
         else:
             problems.append("An import is a string or an object with a name.")
+            continue
+        name, alias = members.get("name"), members.get("as")
+        if name is None or len(members) != count or members.keys() - {"name", "as"}:
+            problems.append('An import object has a "name" and perhaps an "as", both strings.')
+        elif not _NAME.fullmatch(name.removeprefix("@")) or not _NAME.fullmatch((alias or name).removeprefix("@")):
+            problems.append(f'Import "{name}"{f" as {alias}" if alias else ""} is not a name.')
+        elif alias is not None and alias.startswith("@") != name.startswith("@"):
+            problems.append(f'Import "{name}" cannot be renamed to "{alias}": both or neither start with "@".')
+        else:
+            imports[alias or name] = name
     return problems
 
 

@@ -16,13 +16,15 @@ def check_externals(subgraph: Subgraph, report: Report) -> None:
         if not field.has("external"):
             continue
         where = f'Field "{type_.name}.{field.name}"'
-        own = any(external.node is not None for external in field.applied("external"))
         if type_.kind == "interface":
             message = f"{where} belongs to an interface, which resolves nothing: it cannot be @external."
             report.error(Code.EXTERNAL_ON_INTERFACE, message, (subgraph, field))
-        if own and (type_.name, field.name) not in used:
+        if (type_.name, field.name) not in used:
             message = f"{where} is @external, but no @key, @requires, @provides or interface uses it: remove it."
             report.error(Code.EXTERNAL_UNUSED, message, (subgraph, field))
+        if field.has("provides"):
+            message = f"{where} is @external: it is not resolved here, so it has nothing to say by @provides."
+            report.error(Code.EXTERNAL_COLLISION_WITH_ANOTHER_DIRECTIVE, message, (subgraph, field))
         for directive in field.directives:
             if directive.feature == "federation" and directive.name in MERGED:
                 message = f"{where} is @external: only the subgraphs that resolve it can give it @{directive.name}."
