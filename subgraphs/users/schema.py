@@ -13,7 +13,7 @@ from strawberry import UNSET
 from strawberry.federation.schema_directives import Authenticated, ListSize
 
 from subgraphs.kit.entities import Representation, resolve_entities
-from subgraphs.kit.errors import Rejected, RejectedTogether
+from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.ids import local_id, parse_id
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import applications, notifications, sessions, users
@@ -61,7 +61,10 @@ MAX_SEARCH = 100
 class Query:
     @strawberry.federation.field(authenticated=True)
     async def me(self, info: Info) -> User | None:
-        return await _user(info.context, info.context.identity.require_user())
+        user_id = info.context.identity.require_user()
+        if not await _session_lives(info.context):
+            raise AccessDenied("UNAUTHENTICATED", "This session has ended. Log in again.")
+        return await _user(info.context, user_id)
 
     @strawberry.federation.field(requires_scopes=[["users:read"]])
     async def user(self, info: Info, id: strawberry.ID) -> User | None:
@@ -304,9 +307,12 @@ async def _newer(context: Context, user_id: str, since: datetime) -> Sequence[An
 
 
 async def _session_lives(context: Context) -> bool:
+    """Whether the session goes on that the access token was signed for. Read anew each time, past the loader."""
+    if context.identity.session_id is None:
+        return True
     query = select(sessions.c.id).where(sessions.c.id == context.identity.session_id, sessions.c.revoked_at.is_(None))
     async with context.deps.database.read() as connection:
-        return context.identity.session_id is None or (await connection.execute(query)).first() is not None
+        return (await connection.execute(query)).first() is not None
 
 
 # -- Payloads ---------------------------------------------------------------------------------------------------------

@@ -24,17 +24,25 @@ async def take_try(database: Database, rule: ThrottleRule, key: Sequence[str | N
     """
     hashed = _hash(key)
 
-    async def work(tx: AsyncConnection) -> bool:
-        fresh = {"key": hashed, "tries": 0, "window_start": now, "blocked_until": None, "blocks": 0}
-        await insert_ignore(tx, throttles, [fresh])
-        row = (await tx.execute(select(throttles).where(throttles.c.key == hashed).with_for_update())).one()
+    async def count(tx: AsyncConnection) -> bool | None:
+        locked = select(throttles).where(throttles.c.key == hashed).with_for_update()
+        row = (await tx.execute(locked)).one_or_none()
+        if row is None:
+            return None
         state = Throttle(row.tries, row.window_start, row.blocked_until, row.blocks) if row.tries else None
         after, allowed = attempt(state, rule, now)
         if allowed:
             await tx.execute(update(throttles).where(throttles.c.key == hashed).values(**asdict(after)))
         return allowed
 
-    if not await database.run(work):
+    async def begin(tx: AsyncConnection) -> None:
+        fresh = {"key": hashed, "tries": 0, "window_start": now, "blocked_until": None, "blocks": 0}
+        await insert_ignore(tx, throttles, [fresh])
+
+    # In transactions of their own: MySQL locks an ignored row shared, and two that want more then deadlock.
+    while (allowed := await database.run(count)) is None:
+        await database.run(begin)
+    if not allowed:
         raise Rejected("RATE_LIMITED", "Too many attempts. Wait a little.")
 
 

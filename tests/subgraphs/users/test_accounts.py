@@ -18,7 +18,8 @@ from tests.subgraphs.users.conftest import PASSWORD, VERIFY, World
 ME = """{ me { id email name phone displayName emailVerifiedAt locale timeZone roles unreadNotificationCount
   sessions { id current } partner { id } notifications { edges { node { id } } }
   notificationPreferences { type channels } } }"""
-DELETE = "mutation($password: String) { accountDelete(password: $password) { user { id displayName } userErrors { code field } } }"
+DELETE = """mutation($password: String) {
+  accountDelete(password: $password) { user { id displayName } userErrors { code field } } }"""
 UPDATE = """mutation($name: String, $phone: String, $displayName: String) {
   accountUpdate(name: $name, phone: $phone, displayName: $displayName) {
     user { name phone displayName } userErrors { code field } } }"""
