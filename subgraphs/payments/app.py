@@ -40,6 +40,13 @@ class MissingKey(Exception):
 
 def build(runtime: Runtime, settings: Settings | None = None, *, send: Send | None = None) -> Subgraph:
     """Payments on this runtime. ``send`` reaches the provider; None: over HTTP. Raises MissingKey."""
+    return assemble(runtime, settings, send=send)[0]
+
+
+def assemble(
+    runtime: Runtime, settings: Settings | None = None, *, send: Send | None = None
+) -> tuple[Subgraph, Service]:
+    """The same, with the service behind it for whoever drives its workers step by step."""
     chosen = settings or Settings()
     database = runtime.database
     http = sender(chosen)
@@ -64,7 +71,7 @@ def build(runtime: Runtime, settings: Settings | None = None, *, send: Send | No
     endpoint = GraphQLEndpoint(SCHEMA, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     app = http_app(NAME, endpoint, database)
     add_webhooks(app, service)
-    return Subgraph(
+    subgraph = Subgraph(
         name=NAME,
         endpoint=endpoint,
         app=app,
@@ -77,6 +84,7 @@ def build(runtime: Runtime, settings: Settings | None = None, *, send: Send | No
         ],
         audit=audit,
     )
+    return subgraph, service
 
 
 def sender(settings: Settings) -> HttpSender:
