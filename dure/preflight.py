@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from pathlib import Path
 
 from dure.errors import StartError
 
 
 def check(host: str, port: int, data_dir: Path) -> None:
-    """Raises StartError for an old Python, a folder that cannot be written, or a port that is taken."""
-    if sys.version_info < (3, 11):
-        raise StartError(f"dure needs Python 3.11 or newer; this is {sys.version.split()[0]}")
+    """Raises StartError for a folder that cannot be written or a port that is taken."""
     check_folder(data_dir)
     check_port(host, port)
 

@@ -1,0 +1,1 @@
+"""Funding: projects, rewards, pledges, and what creators and backers say to one another."""
