@@ -19,6 +19,7 @@ directive @external on OBJECT | FIELD_DEFINITION
 directive @requires(fields: String!) on FIELD_DEFINITION
 directive @provides(fields: String!) on FIELD_DEFINITION
 directive @interfaceObject on OBJECT
+directive @override(from: String!) on FIELD_DEFINITION
 """
 
 
@@ -141,9 +142,9 @@ class SubgraphServer:
                         typename = name
                     return Thing(name, ident, typename, representation)
         keys = self.world.types[typename].keys[self.name]
-        key = next((key for key in keys if key in representation), None)
+        key = next((key.split() for key in keys if all(part in representation for part in key.split())), None)
         assert key, f"{self.name} has no key for {representation}"
         for (name, ident), row in self.world.store.items():
-            if name == typename and row[key] == representation[key]:
+            if name == typename and all(row[part] == representation[part] for part in key):
                 return Thing(name, ident, typename, representation)
         raise AssertionError(f"{self.name} does not know {representation}")

@@ -23,10 +23,11 @@ class FieldSpec:
     owners: list[str] = field(default_factory=list)
     requires: list[str] = field(default_factory=list)
     provides: str = ""
+    overridden: str = ""  # a subgraph that still declares the field, though the owner took it over
 
     @property
     def many(self) -> bool:
-        return self.kind in ("entities", "unions", "interfaces")
+        return self.kind in ("entities", "unions", "interfaces", "values")
 
     def type_source(self) -> str:
         if self.kind in ("scalar", "argument", "required"):
@@ -54,10 +55,11 @@ class World:
 
     subgraphs: list[str]
     types: dict[str, TypeSpec]
-    value_fields: list[str]
+    value_fields: dict[str, list[str]]  # per field of value type V, the subgraphs that have it
     unions: dict[str, list[str]]  # per subgraph, the members of union U there
     interfaces: dict[str, list[str]]  # per subgraph, the object types that implement I there
     roots: list[FieldSpec]
+    labelled: set[str] = field(default_factory=set)  # the subgraphs whose interface I has the field f0
     object_interface: str = ""  # the subgraph that sees I as an interface object
     store: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -66,12 +68,15 @@ class World:
     def sdl(self, subgraph: str) -> str:
         parts = [FEDERATION, f"type Query {{ ping_{subgraph}: String " + self.root_fields(subgraph) + " }"]
         parts += [self.type_sdl(subgraph, spec) for spec in self.types.values() if subgraph in spec.keys]
-        parts.append("type V @shareable { " + " ".join(f"{name}: String" for name in self.value_fields) + " }")
+        values = [name for name, owners in self.value_fields.items() if subgraph in owners]
+        if values:
+            parts.append("type V @shareable { " + " ".join(f"{name}: String" for name in values) + " }")
         if self.unions.get(subgraph):
             parts.append("union U = " + " | ".join(self.unions[subgraph]))
         if self.interfaces.get(subgraph):
             key = ' @key(fields: "id")' if self.object_interface else ""
-            parts.append(f"interface I{key} {{ id: ID! }}")
+            label = " f0: String" if subgraph in self.labelled else ""
+            parts.append(f"interface I{key} {{ id: ID!{label} }}")
         if self.object_interface == subgraph:
             parts.append('type I @key(fields: "id") @interfaceObject { id: ID! added: String }')
         return "\n".join(parts)
@@ -85,13 +90,15 @@ class World:
         keys = " ".join(f'@key(fields: "{key}")' for key in spec.keys[subgraph])
         implements = " implements I" if spec.name in self.interfaces.get(subgraph, []) else ""
         fields = {}
-        for key in (*spec.keys[subgraph], *(["id"] if implements else [])):
+        for key in [*" ".join(spec.keys[subgraph]).split(), *(["id"] if implements else [])]:
             fields[key] = f"{key}: ID!"
         for f in spec.fields.values():
             if subgraph in f.owners:
                 fields[f.name] = f.declaration() + self.directives(f)
-                for name in f.requires:
-                    fields.setdefault(name.split("(")[0], spec.fields[name.split("(")[0]].declaration() + " @external")
+                for name in map(bare, f.requires):
+                    fields.setdefault(name, spec.fields[name].declaration() + " @external")
+            elif f.overridden == subgraph:
+                fields.setdefault(f.name, f.declaration())
         for other in self.types.values():
             for f in (*other.fields.values(), *self.roots):
                 if f.provides and f.target == spec.name and subgraph in f.owners:
@@ -100,6 +107,8 @@ class World:
 
     def directives(self, f: FieldSpec) -> str:
         text = " @shareable" if len(f.owners) > 1 else ""
+        if f.overridden:
+            text += f' @override(from: "{f.overridden}")'
         if f.requires:
             required = " ".join(f.requires).replace('"', '\\"')
             text += f' @requires(fields: "{required}")'
@@ -115,7 +124,12 @@ class World:
 
     def required_value(self, f: FieldSpec, read: Any) -> str:
         """What a field with ``@requires`` answers, given how to read what it requires."""
-        return f"{f.name}<" + ",".join(str(read(name.split("(")[0])) for name in f.requires) + ">"
+        return f"{f.name}<" + ",".join(str(read(name)) for name in map(bare, f.requires)) + ">"
+
+
+def bare(member: str) -> str:
+    """The field's name in a member of a required set."""
+    return member.split("(")[0].split()[0]
 
 
 def make_world(random: Random) -> World:
@@ -123,13 +137,15 @@ def make_world(random: Random) -> World:
     subgraphs = [f"s{index}" for index in range(random.randint(2, 4))]
     names = [f"E{index}" for index in range(random.randint(2, 4))]
     types = {name: TypeSpec(name, _keys(random, subgraphs), {}) for name in names}
-    world = World(subgraphs, types, ["v0", "v1"], {}, {}, [])
+    values = {name: random.sample(subgraphs, random.randint(1, len(subgraphs))) for name in ("v0", "v1", "v2")}
+    world = World(subgraphs, types, values, {}, {}, [])
     for subgraph in subgraphs:
         members = [name for name in names if subgraph in types[name].keys]
         world.unions[subgraph] = random.sample(members, random.randint(0, len(members)))
     _interface(random, world)
     for spec in types.values():
         _fields(random, world, spec)
+    _label(random, world)
     _roots(random, world)
     _data(random, world)
     return world
@@ -143,12 +159,12 @@ def _keys(random: Random, subgraphs: list[str]) -> dict[str, list[str]]:
         keys[here[0]] = ["id", "code"]
         for subgraph in here[1:]:
             if random.random() < 0.4:
-                keys[subgraph] = ["code"]
+                keys[subgraph] = [random.choice(["code", "id code"])]
     return keys
 
 
 def _interface(random: Random, world: World) -> None:
-    named = [spec for spec in world.types.values() if all("id" in keys for keys in spec.keys.values())]
+    named = [spec for spec in world.types.values() if all("id" in " ".join(keys) for keys in spec.keys.values())]
     shape = random.random()
     if shape < 0.4:
         for subgraph in world.subgraphs:
@@ -156,7 +172,7 @@ def _interface(random: Random, world: World) -> None:
     elif shape < 0.8 and named and len(world.subgraphs) > 1:
         # One subgraph knows all implementations, another adds a field to all of them through an interface object.
         home, other = random.sample(world.subgraphs, 2)
-        chosen = [spec for spec in named if home in spec.keys]
+        chosen = [spec for spec in named if home in spec.keys and "id" in spec.keys[home]]
         for spec in chosen:
             spec.keys.pop(other, None)
         if chosen:
@@ -171,15 +187,22 @@ def _fields(random: Random, world: World, spec: TypeSpec) -> None:
         owners = random.sample(subgraphs, 1 if random.random() < 0.7 else min(2, len(subgraphs)))
         kind = "scalar" if random.random() < 0.8 else "argument"
         _add(spec, FieldSpec(f"f{index}", kind, owners=owners))
+        rest = [subgraph for subgraph in subgraphs if subgraph not in owners]
+        if len(owners) == 1 and rest and random.random() < 0.15:
+            spec.fields[f"f{index}"].overridden = random.choice(rest)
     scalars = [f for f in spec.fields.values() if f.kind == "scalar"]
     for index in range(random.randint(0, 3)):
         _add(spec, _reference(random, world, f"r{index}", subgraphs))
     if random.random() < 0.4:
-        _add(spec, FieldSpec("value", "value", "V", random.sample(subgraphs, random.randint(1, len(subgraphs)))))
+        knowing = [s for s in subgraphs if any(s in owners for owners in world.value_fields.values())]
+        kind = random.choice(["value", "values"])
+        owners = random.sample(knowing, random.randint(1, len(knowing))) if knowing else []
+        if all(set(having) & set(owners) for having in world.value_fields.values()):
+            _add(spec, FieldSpec("value", kind, "V", owners))
     for index in range(2):
         owner = random.choice(subgraphs)
         foreign = [f for f in [*scalars, *spec.fields.values()] if owner not in f.owners]
-        foreign = [f for f in foreign if f.kind in ("scalar", "required", "argument")]
+        foreign = [f for f in foreign if f.kind in ("scalar", "required", "argument") and f.overridden != owner]
         if foreign and random.random() < 0.7:
             chosen = {f.name: f for f in random.sample(foreign, min(len(foreign), random.randint(1, 2)))}
             requires = [f'{f.name}(tag: "q")' if f.kind == "argument" else f.name for f in chosen.values()]
@@ -200,10 +223,28 @@ def _reference(random: Random, world: World, name: str, subgraphs: list[str]) ->
             return FieldSpec(name, "scalar", owners=[owner])
         chosen = random.choice(known)
         target = chosen.name
-        foreign = [f.name for f in chosen.fields.values() if f.kind == "scalar" and owner not in f.owners]
+        foreign = [f.name for f in chosen.fields.values() if f.kind == "scalar" and _external(f, owner)]
         provides = random.choice(foreign) if foreign and random.random() < 0.4 else ""
-        return FieldSpec(name, kind, target, [owner], provides=provides)
+        owners = [owner]
+        others = [s for s in subgraphs if s != owner and s in chosen.keys]
+        if others and not provides and random.random() < 0.3:
+            owners.append(random.choice(others))
+        return FieldSpec(name, kind, target, owners, provides=provides)
     return FieldSpec(name, kind, target, [owner])
+
+
+def _external(f: FieldSpec, subgraph: str) -> bool:
+    return subgraph not in f.owners and f.overridden != subgraph
+
+
+def _label(random: Random, world: World) -> None:
+    """Some subgraphs' interface has the field f0, where all its implementations there have it."""
+    for subgraph, names in world.interfaces.items():
+        fields = [world.types[name].fields.get("f0") for name in names]
+        if names and all(f and f.kind == "scalar" and (subgraph in (*f.owners, f.overridden)) for f in fields):
+            everywhere = [world.types[n].fields.get("f0") for known in world.interfaces.values() for n in known]
+            if all(f and f.kind == "scalar" for f in everywhere) and not world.object_interface:
+                world.labelled.add(subgraph)
 
 
 def _add(spec: TypeSpec, f: FieldSpec) -> None:
@@ -212,9 +253,9 @@ def _add(spec: TypeSpec, f: FieldSpec) -> None:
 
 def _roots(random: Random, world: World) -> None:
     for spec in world.types.values():
-        owner = random.choice(list(spec.keys))
+        owners = random.sample(list(spec.keys), 1 if random.random() < 0.7 else min(2, len(spec.keys)))
         kind = random.choice(["entity", "entities"])
-        world.roots.append(FieldSpec(f"root{spec.name}", kind, spec.name, [owner]))
+        world.roots.append(FieldSpec(f"root{spec.name}", kind, spec.name, owners))
     for subgraph in world.subgraphs:
         if world.unions.get(subgraph) and random.random() < 0.6:
             world.roots.append(FieldSpec(f"rootU{subgraph}", "unions", "U", [subgraph]))
@@ -262,6 +303,8 @@ def _random_value(random: Random, world: World, f: FieldSpec, idents: list[tuple
         return None
     if f.kind == "value":
         return {name: f"{label}.{name}" for name in world.value_fields}
+    if f.kind == "values":
+        return [{name: f"{label}.{i}.{name}" for name in world.value_fields} for i in range(random.randint(0, 2))]
     allowed = [f.target]
     if f.target == "U":
         allowed = world.unions[f.owners[0]]
