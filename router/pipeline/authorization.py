@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 
 from router.errors import RequestErrorCode
 from router.executor.completion import Error
@@ -93,6 +94,26 @@ def _all_rules(supergraph: Supergraph) -> Iterable[Authorization]:
                 yield field.authorization
 
 
+Groups = tuple[tuple[str, ...], ...]
+_Normal = tuple[bool, frozenset[frozenset[str]], frozenset[frozenset[str]]]
+
+
+def _normal(rule: Authorization) -> _Normal:
+    return (
+        rule.authenticated,
+        _all_of([rule.scopes] if rule.scopes else []),
+        _all_of([rule.policies] if rule.policies else []),
+    )
+
+
+def _all_of(rules: list[Groups]) -> frozenset[frozenset[str]]:
+    """Several "any of these groups" as one: a choice from each, taken together; no group that holds another one."""
+    if not rules:
+        return frozenset()
+    together = {frozenset().union(*choice) for choice in product(*rules)}
+    return frozenset(group for group in together if not any(other < group for other in together))
+
+
 class _Restriction:
     def __init__(self, supergraph: Supergraph, granted: Granted) -> None:
         self._supergraph = supergraph
@@ -152,8 +173,21 @@ class _Restriction:
         if type_ is None or definition is None:
             return True
         target = self._supergraph.types.get(definition.named_type)
-        rules = (type_.authorization, definition.authorization, target.authorization if target else None)
+        own = definition.authorization
+        if own is not None and type_.is_abstract and _normal(own) == self._inherited(type_name, field.name):
+            own = None
+        rules = (type_.authorization, own, target.authorization if target else None)
         return all(rule is None or self._satisfied(rule) for rule in rules)
+
+    def _inherited(self, interface: str, field_name: str) -> _Normal:
+        """What an interface's field asks only because its object types do: there each type is judged by its own."""
+        found = (self._supergraph.field(name, field_name) for name in self._supergraph.possible_types[interface])
+        rules = [field.authorization for field in found if field is not None and field.authorization is not None]
+        return (
+            any(rule.authenticated for rule in rules),
+            _all_of([rule.scopes for rule in rules if rule.scopes]),
+            _all_of([rule.policies for rule in rules if rule.policies]),
+        )
 
     def _satisfied(self, rule: Authorization) -> bool:
         signed_in, scopes, policies = self._granted
