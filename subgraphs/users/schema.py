@@ -263,17 +263,20 @@ class Mutation:
 class Subscription:
     @strawberry.subscription(directives=[Authenticated()])
     async def notification_received(self, info: Info) -> AsyncIterator[Notification]:
-        context = info.context
-        user_id = context.identity.require_user()
-        since = context.deps.now() - timedelta(seconds=1)
-        seen = {row.id for row in await _newer(context, user_id, since)}
-        async for _ in _hints(context, f"notifications:{user_id}"):
-            if not await _session_lives(context):
-                return
-            for row in await _newer(context, user_id, since):
-                if row.id not in seen:
-                    seen.add(row.id)
-                    yield notification_of(row)
+        # Not a generator itself: whoever is not logged in is refused at once, before anything is streamed.
+        return _received(info.context, info.context.identity.require_user())
+
+
+async def _received(context: Context, user_id: str) -> AsyncIterator[Notification]:
+    since = context.deps.now() - timedelta(seconds=1)
+    seen = {row.id for row in await _newer(context, user_id, since)}
+    async for _ in _hints(context, f"notifications:{user_id}"):
+        if not await _session_lives(context):
+            return
+        for row in await _newer(context, user_id, since):
+            if row.id not in seen:
+                seen.add(row.id)
+                yield notification_of(row)
 
 
 async def _hints(context: Context, topic: str) -> AsyncIterator[None]:
