@@ -18,6 +18,9 @@ from graphql.language import (
     InputValueDefinitionNode,
     InterfaceTypeDefinitionNode,
     InterfaceTypeExtensionNode,
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     ObjectTypeDefinitionNode,
     ObjectTypeExtensionNode,
     ScalarTypeDefinitionNode,
@@ -31,6 +34,9 @@ from graphql.language import (
     UnionTypeExtensionNode,
     ValueNode,
     print_ast,
+)
+from graphql.language import (
+    TypeNode as TypeReferenceNode,
 )
 from graphql.type import validate_schema
 from graphql.validation.validate import validate_sdl
@@ -266,7 +272,7 @@ class _Reader:
         return self._renames.get(name, name)
 
     def _type(self, node: InputValueDefinitionNode | FieldDefinitionNode) -> str:
-        text = print_ast(node.type)
+        text = type_source(node.type)
         base = text.strip("[]!")
         return text.replace(base, self._renames[base]) if base in self._renames else text
 
@@ -297,6 +303,15 @@ class _Reader:
             arguments: dict[str, ValueNode] = {argument.name.value: argument.value for argument in node.arguments or ()}
             result.append(Directive(name, arguments, feature, node))
         return result
+
+
+def type_source(node: TypeReferenceNode) -> str:
+    """``[User!]!`` (what print_ast gives, without its visitor: this runs for every field and argument)."""
+    if isinstance(node, NonNullTypeNode):
+        return f"{type_source(node.type)}!"
+    if isinstance(node, ListTypeNode):
+        return f"[{type_source(node.type)}]"
+    return node.name.value if isinstance(node, NamedTypeNode) else print_ast(node)
 
 
 def _text(node: StringValueNode | None) -> str | None:

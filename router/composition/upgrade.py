@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphql.language import StringValueNode
+from graphql import GraphQLSyntaxError
+from graphql.language import FieldNode, SelectionNode, SelectionSetNode, StringValueNode, print_ast
 
-from router.composition.field_sets import lenient_field_set_text
+from router.composition.field_sets import field_set_text, lenient_field_set_text, parse_field_set, selected
 from router.composition.model import Directive, Field, Report, Subgraph, TypeDefinition, base_type
 from router.composition.spec import FEDERATION_1
 from router.composition.usage import key_fields, used_fields
@@ -29,6 +30,7 @@ def upgrade(subgraphs: Sequence[Subgraph], report: Report) -> None:
     for subgraph in old:
         _settle_extensions(subgraph, subgraphs)
         _clean_keys(subgraph)
+        _clean_field_sets(subgraph)
         _drop_unused_externals(subgraph, report)
         subgraph.index()
     for subgraph in old:
@@ -69,25 +71,55 @@ def _settle_extensions(subgraph: Subgraph, subgraphs: Sequence[Subgraph]) -> Non
         if extends and type_.kind == "object" and type_.name not in _ROOTS:
             others = [o.types[type_.name] for o in subgraphs if o is not subgraph and type_.name in o.types]
             if any(not other.is_extension and not other.has("extends") for other in others):
-                _resolve_key_fields(subgraph, type_)
+                _resolve_key_fields(type_)
                 type_.is_extension = False
             else:
                 type_.is_extension = True
 
 
-def _resolve_key_fields(subgraph: Subgraph, type_: TypeDefinition) -> None:
-    keys = key_fields(subgraph)
-    for field in type_.fields.values():
-        if (type_.name, field.name) in keys:
-            field.drop("external")
+def _resolve_key_fields(type_: TypeDefinition) -> None:
+    """Only the key's own fields: what lies below them may well be another subgraph's."""
+    for key in type_.applied("key"):
+        text = field_set_text(key)
+        for node in _parsed(text).selections or () if text is not None else ():
+            if isinstance(node, FieldNode) and (field := type_.fields.get(node.name.value)) is not None:
+                field.drop("external")
+
+
+def _parsed(text: str) -> SelectionSetNode:
+    try:
+        return parse_field_set(text)
+    except GraphQLSyntaxError:
+        return SelectionSetNode(selections=())
 
 
 def _clean_keys(subgraph: Subgraph) -> None:
     """On a type of its own, a subgraph resolves the fields of its keys."""
-    keys = key_fields(subgraph)
+    for type_ in subgraph.types.values():
+        _resolve_key_fields(type_)
+
+
+def _clean_field_sets(subgraph: Subgraph) -> None:
+    """Requiring or providing what the subgraph resolves anyway was allowed, and meant nothing."""
     for type_, field in subgraph.fields():
-        if (type_.name, field.name) in keys and type_.has("key"):
-            field.drop("external")
+        for name in ("requires", "provides"):
+            target = type_ if name == "requires" else subgraph.types.get(base_type(field.type))
+            for directive in field.applied(name):
+                text = field_set_text(directive)
+                if text is None or target is None or not (nodes := _parsed(text).selections):
+                    continue
+                kept = [node for node in nodes if _selects_external(subgraph, target, node)]
+                if not kept:
+                    field.drop(name)
+                elif len(kept) < len(nodes):
+                    value = " ".join(print_ast(node) for node in kept)
+                    directive.arguments["fields"] = StringValueNode(value=value, block=False)
+
+
+def _selects_external(subgraph: Subgraph, type_: TypeDefinition, node: SelectionNode) -> bool:
+    """Whether some field on the way is external; a selection that makes no sense is left for the rules to judge."""
+    found = list(selected(subgraph, type_, SelectionSetNode(selections=(node,))))
+    return not found or any(field.has("external") for _, field, _ in found)
 
 
 def _drop_unused_externals(subgraph: Subgraph, report: Report) -> None:
@@ -113,18 +145,16 @@ def _share_value_types(subgraph: Subgraph, subgraphs: Sequence[Subgraph]) -> Non
         for field in type_.fields.values():
             if field.has("shareable") or field.has("external") or (type_.name, field.name) in keys:
                 continue
-            if type_.has("key") or type_.name in _ROOTS:
-                if not _shared_by_version_2(type_, field, others):
+            if type_.name == "Subscription":
+                continue
+            if type_.has("key"):
+                if not _has_field(type_, field, others):
                     continue
             elif not any(type_.name in other.types for other in others):
                 continue
             field.directives.append(Directive("shareable", feature="federation"))
 
 
-def _shared_by_version_2(type_: TypeDefinition, field: Field, others: Sequence[Subgraph]) -> bool:
-    """An entity's field is shared if a Federation 2 subgraph shares it."""
-    for other in others:
-        own = other.types.get(type_.name)
-        if other.version != FEDERATION_1 and own is not None and field.name in own.fields:
-            return True
-    return False
+def _has_field(type_: TypeDefinition, field: Field, others: Sequence[Subgraph]) -> bool:
+    """Whether another subgraph has this field of an entity."""
+    return any(type_.name in other.types and field.name in other.types[type_.name].fields for other in others)

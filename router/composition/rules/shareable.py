@@ -14,6 +14,9 @@ def check_shareable_usage(subgraph: Subgraph, report: Report) -> None:
         if type_.kind == "interface" and field.has("shareable"):
             message = f'"{type_.name}.{field.name}" belongs to an interface: only fields of objects can be @shareable.'
             report.error(Code.INVALID_SHAREABLE_USAGE, message, (subgraph, field))
+        if type_.name == "Subscription" and field.has("shareable"):
+            message = f'"{type_.name}.{field.name}" cannot be @shareable: a subscription has one source.'
+            report.error(Code.INVALID_FIELD_SHARING, message, (subgraph, field))
         if len([d for d in field.applied("shareable") if d.node is not None]) > 1:
             message = f'"{type_.name}.{field.name}" has @shareable more than once.'
             report.error(Code.INVALID_SHAREABLE_USAGE, message, (subgraph, field))
