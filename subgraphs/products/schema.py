@@ -281,6 +281,7 @@ class Mutation:
     @strawberry.federation.mutation(authenticated=True)
     async def review_create(self, info: Info, product_id: strawberry.ID, rating: int, body: str) -> ReviewPayload:
         context = info.context
+        context.identity.require_user()
         try:
             ulid = local_id("Product", product_id, field=["productId"])
             review_id = await opinions.review_create(context.shop, context.identity, ulid, rating, body)
@@ -349,6 +350,7 @@ async def _inventory_payload(context: Context, work: Callable[[], Awaitable[str]
 
 
 async def _wishlist_payload(context: Context, product_id: str, work: Callable[..., Awaitable[None]]) -> WishlistPayload:
+    context.identity.require_user()
     try:
         ulid = local_id("Product", product_id, field=["productId"])
         await work(context.shop, context.identity, ulid)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Subquery, exists, func, literal, select
+from sqlalchemy import ColumnElement, Row, Select, Subquery, Table, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.statements import after
@@ -199,15 +199,20 @@ def _variant_conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(VARIANT.c.price <= wanted.price_max)
     if wanted.in_stock_only:
         in_stock = LEVEL.c.on_hand > LEVEL.c.reserved + LEVEL.c.allocated
-        conditions.append(exists().where(LEVEL.c.variant_id == VARIANT.c.id, in_stock))
+        conditions.append(_exists(LEVEL, VARIANT, LEVEL.c.variant_id == VARIANT.c.id, in_stock))
     if not conditions:
         return []
     own = VARIANT.c.product_id == PRODUCT.c.id, VARIANT.c.withdrawn.is_(False)
-    return [exists().where(*own, *conditions)]
+    return [_exists(VARIANT, PRODUCT, *own, *conditions)]
 
 
-def _linked(link: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(link.c.product_id == PRODUCT.c.id, *conditions)
+def _linked(link: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return _exists(link, PRODUCT, link.c.product_id == PRODUCT.c.id, *conditions)
+
+
+def _exists(table: Table, outer: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    # Correlated by name: a facet's query has the same table in its own FROM.
+    return select(literal(1)).select_from(table).where(*conditions).correlate(outer).exists()
 
 
 async def facets(connection: AsyncConnection, search: Search) -> list[FacetCounts]:
