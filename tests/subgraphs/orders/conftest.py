@@ -24,6 +24,7 @@ from messaging.events.payments import PaymentMethodChanged
 from messaging.events.products import VariantChanged
 from messaging.events.users import PartnerChanged, UserChanged
 from messaging.memory import MemoryBroker
+from messaging.relay import pack
 from subgraphs.kit.changes import InProcessChanges
 from subgraphs.kit.identity import CLAIMS_HEADER, sign_claims
 from subgraphs.kit.ids import global_id, new_ulid
@@ -33,8 +34,11 @@ from subgraphs.orders import models
 from subgraphs.orders.app import MIGRATIONS, build
 from subgraphs.orders.consumers import handlers
 from subgraphs.orders.service.live import Live
+from subgraphs.orders.service.saga import SEOUL
 from subgraphs.orders.service.sweep import Sweeper
 from subgraphs.orders.settings import Settings
+
+__all__ = ["SEOUL"]
 
 SECRET = "claims secret of the tests"
 BUYER, STRANGER, SELLER, STAFF = (new_ulid() for _ in range(4))
@@ -72,24 +76,28 @@ class Shop:
         headers = {CLAIMS_HEADER: sign_claims(SECRET, claims)}
         return await self.subgraph.endpoint.execute(query, variables, None, headers)
 
-    async def tell(self, *events: EventData, id: str | None = None) -> None:
-        """Deliver events as another subgraph's messages, one a message."""
+    async def tell(self, *events: EventData) -> None:
+        """Deliver events as other subgraphs' messages, one a message."""
         for data in events:
-            event = Event(
-                id=id or new_ulid(),
+            await self.tell_together([data])
+
+    async def tell_together(self, events: Sequence[EventData]) -> None:
+        """Deliver events of one type as one message."""
+        batch = [
+            Event(
+                id=new_ulid(),
                 type=data.type,
                 source="/dure/test",
                 subject=data.subject_id,
                 time=self.clock(),
                 data=data,
             )
-            message = Message(type=data.type, body=encode_batch([event]), id=event.id)
-            await self.consumer.handle(message)
+            for data in events
+        ]
+        await self.consumer.handle(Message(type=batch[0].type, body=encode_batch(batch), id=batch[0].id))
 
     async def told(self) -> list[EventData]:
         """All events recorded so far, oldest first."""
-        from messaging.relay import pack
-
         async with self.runtime.database.read() as connection:
             rows = (await connection.execute(select(models.outbox).order_by(models.outbox.c.position))).all()
         return [decode_batch(pack([row])[0].message().body)[0].data for row in rows]
