@@ -70,24 +70,18 @@ def compile_variables(schema: GraphQLSchema, operation: OperationDefinitionNode)
         values: dict[str, Any] = {}
         errors: list[str] = []
         for name, type_name, required, default, convert in definitions:
-            if name not in raw:
-                if default is not Undefined:
-                    values[name] = default
-                elif required:
-                    errors.append(f'Variable "${name}" of required type "{type_name}" was not provided.')
-                continue
-            value = raw[name]
-            if value is None and required:
-                errors.append(f'Variable "${name}" of non-null type "{type_name}" must not be null.')
-                continue
-            try:
-                values[name] = convert(value)
-            except _Mismatch as mismatch:
-                errors.append(f'Variable "${name}" got an invalid value{_at(name, mismatch.path)}: {mismatch.message}')
-            if len(errors) >= MAX_ERRORS:
-                break
+            if name in raw:
+                try:
+                    values[name] = convert(raw[name])
+                except _Mismatch as mismatch:
+                    where = _at(name, mismatch.path)
+                    errors.append(f'Variable "${name}" got an invalid value{where}: {mismatch.message}')
+            elif default is not Undefined:
+                values[name] = default
+            elif required:
+                errors.append(f'Variable "${name}" of required type "{type_name}" was not provided.')
         if errors:
-            raise VariablesError(errors)
+            raise VariablesError(errors[:MAX_ERRORS])
         return values
 
     return coerce
