@@ -149,8 +149,6 @@ def shapes(draw: st.DrawFn, depth: int = 3) -> Shape:
 
 
 leaves = st.none() | st.booleans() | st.integers(-5, 2**31) | st.floats(allow_nan=False) | st.sampled_from("XZ")
-    st.none() | st.booleans() | st.integers(-5, 2**31) | st.floats(allow_nan=False) | st.sampled_from(["X", "Z", ""])
-)
 values = st.recursive(
     leaves,
     lambda inner: (
