@@ -89,6 +89,8 @@ class GraphQLEndpoint(Generic[C]):
         try:
             async for event in events:
                 yield _answer(event)
+        except Exception as error:  # a source that refuses, or breaks, ends the subscription with its reason
+            yield {"data": None, "errors": [_error(GraphQLError(str(error), original_error=error))]}
         finally:
             await cast(Any, events).aclose()
 

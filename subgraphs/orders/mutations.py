@@ -10,7 +10,7 @@ from strawberry.federation.schema_directives import Authenticated
 
 from subgraphs.kit import idempotency
 from subgraphs.kit.errors import Rejected, RejectedTogether
-from subgraphs.kit.ids import local_id, new_ulid
+from subgraphs.kit.ids import global_id, local_id, new_ulid
 from subgraphs.orders.domain.placing import Line, merge_lines
 from subgraphs.orders.entities import cart_of
 from subgraphs.orders.loaders import Context
@@ -164,7 +164,7 @@ async def _cart_payload(context: Context, change: Awaitable[str]) -> CartPayload
         cart_id = await change
     except (Rejected, RejectedTogether) as refused:
         return CartPayload(cart=None, user_errors=errors_of(refused))
-    return CartPayload(cart=await cart_of(context, cart_id), user_errors=[])
+    return CartPayload(cart=await cart_of(context, global_id("Cart", cart_id)), user_errors=[])
 
 
 async def _order_payload(context: Context, change: Awaitable[str]) -> OrderPayload:

@@ -36,7 +36,9 @@ def line(variant_id: str, quantity: int = 1) -> dict[str, Any]:
 
 
 async def add(shop: Shop, user: str | None, *lines: dict[str, Any], cart: str | None = None) -> Any:
-    return (await shop.ask(ADD, user, cart=cart, lines=list(lines)))["data"]["cartLinesAdd"]
+    answer = await shop.ask(ADD, user, cart=cart, lines=list(lines))
+    assert "errors" not in answer, answer
+    return answer["data"]["cartLinesAdd"]
 
 
 async def filled(shop: Shop, user: str | None = BUYER, cart: str | None = None) -> Any:

@@ -147,7 +147,8 @@ async def test_a_sellers_orders_need_scope_and_membership(shop: Shop) -> None:
     assert denied["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
-LIST = """query($filter: OrderFilter, $first: Int, $after: String) { orders(filter: $filter, first: $first, after: $after) {
+LIST = """query($filter: OrderFilter, $first: Int, $after: String) {
+  orders(filter: $filter, first: $first, after: $after) {
   totalCount edges { cursor node { id status } } pageInfo { hasNextPage hasPreviousPage endCursor } } }"""
 
 
@@ -209,7 +210,7 @@ async def test_a_longer_list_costs_no_more_statements(shop: Shop) -> None:
         answer = await shop.ask(query, STAFF, scopes=["orders:read"])
         counts.append(len(statements))
     assert len(answer["data"]["orders"]["edges"]) == 8
-    assert counts[0] == counts[1] <= 3
+    assert counts[0] == counts[1] <= 4, "orders and lines, each in its own transaction"
 
 
 SALES = """query($r: [_Any!]!, $from: Date!, $to: Date!, $by: SalesGroup!) { _entities(representations: $r) {
