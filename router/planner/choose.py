@@ -18,6 +18,8 @@ def choose(needs: Sequence[Sequence[Cost]]) -> list[int]:
     Costs only grow as options are added, so a state that weighs as much as a known combination is given up.
     """
     kept = [_undominated(options) for options in needs]
+    if all(len(options) == 1 for options in kept):
+        return [options[0] for options in kept]
     order = sorted(range(len(needs)), key=lambda need: len(kept[need]))
     best, bound = _greedy(needs, kept, order)
     tie = count()
@@ -48,6 +50,8 @@ def _greedy(needs: Sequence[Sequence[Cost]], kept: list[list[int]], order: list[
 
 def _undominated(options: Sequence[Cost]) -> list[int]:
     """The options that no other one beats in every combination; of equal ones the first."""
+    if len(options) == 1:
+        return [0]
     kept: list[int] = []
     for index in sorted(range(len(options)), key=lambda i: (options[i].weight, i)):
         if not any(options[index].covers(options[other]) for other in kept):

@@ -69,7 +69,7 @@ def _paths(stages: Stages, branch: Branch, place: tuple[str, ...], found: dict[s
 
 
 def _option(node: Node, option: Option) -> str:
-    cost = f"{len(option.cost.fetches)} fetches, {option.cost.rounds} rounds more"
+    cost = f"{option.cost.requests} fetches, {option.cost.rounds} rounds more"
     if option.place is None:
         return f"at {node}: {cost}"
     move, inputs = option.place

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from router.errors import PlanningError
 from router.planner.choose import choose
-from router.planner.query_tree import FREE, Branch, Cast, Cost, Enter, Select, arrival, entering
+from router.planner.query_tree import FREE, Branch, Cast, Cost, Enter, Select, arrival, one_fetch, total
 from router.query_graph.build import QueryGraph
 from router.query_graph.model import FieldEdge, KeyMove, Node, Want
 
@@ -45,6 +45,7 @@ class Search:
         self._solved: dict[tuple[tuple[Want, ...], Node, Visited], Branch | None] = {}
         self._options: dict[tuple[Want, Node, Visited], tuple[Option, ...]] = {}
         self._pieces: dict[Want, tuple[Want, ...]] = {}
+        self._subgraphs = {name: index for index, name in enumerate(graph.supergraph.subgraphs)}
 
     def solve(self, wants: tuple[Want, ...], node: Node, visited: Visited = NOTHING) -> Branch | None:
         """The best branch for the wants at a node, or None if some want cannot be had from there."""
@@ -126,27 +127,28 @@ class Search:
             if option.place:
                 groups.setdefault(option.place, []).append((want, option))
         enters = []
-        cost = Cost(lost=lost)
-        for option in picked:
-            cost |= option.cost
+        cost = Cost(lost=lost) | total(picked)
         for (move, inputs), members in groups.items():
             branch = self.arrive(tuple(want for want, _ in members), move.target, visited)
             if branch is None:
                 return None
-            enters.append(Enter(move, inputs, members[0][1].sources, branch))
+            sources = members[0][1].sources
+            enters.append(Enter(move, inputs, sources, branch, self._entering(node, sources, move, branch)))
         return Branch(node, selects, (), tuple(enters), cost)
 
     def arrive(self, wants: tuple[Want, ...], target: Node, visited: Visited) -> Branch | None:
         """The wants taken in a fetch just entered, whose representations hold all they require."""
         if self.graph.is_abstract(target):
             return self.solve(wants, target, visited)
-        selects = [self.select(want, target) for want in wants]
-        if not all(selects):
-            return None
+        selects = []
         cost = FREE
-        for select in selects:
-            cost |= select.branch.cost if select and select.branch else FREE
-        return Branch(target, tuple(select for select in selects if select), cost=cost)
+        for want in wants:
+            select = self.select(want, target)
+            if select is None:
+                return None
+            selects.append(select)
+            cost |= select.cost
+        return Branch(target, tuple(selects), cost=cost)
 
     def edge(self, node: Node, name: str) -> FieldEdge | None:
         """The field's edge; an interface object cannot tell its objects' type."""
@@ -178,9 +180,8 @@ class Search:
         if edge is not None and not edge.conditional:
             select = self.select(want, node)
             if select:
-                cost = select.branch.cost if select.branch else FREE
-                yield Option(cost, select=select)
-                if cost == FREE:
+                yield Option(select.cost, select=select)
+                if select.cost == FREE:
                     return
         for move in self.graph.moves(node):
             option = self._enter_option(want, node, move, visited)
@@ -204,9 +205,14 @@ class Search:
         branch = self.arrive((want,), target, visited)
         if branch is None:
             return None
-        cost = entering(node, sources, move)
-        inner = branch.cost.after(arrival(node, _sum(sources)))
-        return Option(cost | inner, place=(move, move.key + requires), sources=sources)
+        cost = self._entering(node, sources, move, branch)
+        return Option(cost, place=(move, move.key + requires), sources=sources)
+
+    def _entering(self, node: Node, sources: tuple[Branch, ...], move: KeyMove, branch: Branch) -> Cost:
+        """What it costs to get a move's inputs, make the move and go on from there."""
+        inputs = total(sources)
+        start = arrival(node, inputs)
+        return inputs | one_fetch(start, self._subgraphs[move.target.subgraph]) | branch.cost.after(start)
 
     def _sources(
         self, want: Want, node: Node, move: KeyMove, requires: tuple[Want, ...], visited: Visited
@@ -266,14 +272,7 @@ class Search:
         casts = self._casts(by_type, node, local, visited)
         if casts is None:
             return None
-        cost = Cost(lost=lost)
-        for select in selects:
-            cost |= select.branch.cost if select.branch else FREE
-        for cast in casts:
-            cost |= cast.branch.cost
-        for enter in enters:
-            cost |= entering(node, enter.sources, enter.move)
-            cost |= enter.branch.cost.after(arrival(node, _sum(enter.sources)))
+        cost = Cost(lost=lost) | total(cast.branch for cast in casts) | total(selects) | total(enters)
         return Branch(node, tuple(selects), casts, tuple(enters), cost)
 
     def _select_for_all(self, want: Want, node: Node, local: frozenset[str]) -> Select | None:
@@ -287,7 +286,7 @@ class Search:
         """The want from an interface object, for objects of all types at once."""
         if not want.types >= local:
             return None
-        found: list[tuple[Cost, Enter]] = []
+        found: list[Enter] = []
         for move in self.graph.moves(node):
             target = move.target
             edge = self.edge(target, want.name)
@@ -296,9 +295,9 @@ class Search:
             sources = self._sources(want, node, move, edge.requires, visited)
             branch = self.arrive((want,), target, visited) if sources else None
             if sources and branch:
-                cost = entering(node, sources, move) | branch.cost.after(arrival(node, _sum(sources)))
-                found.append((cost, Enter(move, move.key + edge.requires, sources, branch)))
-        return min(found, key=lambda pair: pair[0].weight)[1] if found else None
+                cost = self._entering(node, sources, move, branch)
+                found.append(Enter(move, move.key + edge.requires, sources, branch, cost))
+        return min(found, key=lambda enter: enter.cost.weight) if found else None
 
     def _casts(
         self, wants: list[Want], node: Node, local: frozenset[str], visited: Visited, solve: Solve | None = None
@@ -319,13 +318,6 @@ class Search:
 def _cheapest(options: list[tuple[Option, ...]]) -> list[Option]:
     chosen = choose([[option.cost for option in found] for found in options])
     return [found[index] for found, index in zip(options, chosen, strict=True)]
-
-
-def _sum(branches: tuple[Branch, ...]) -> Cost:
-    cost = FREE
-    for branch in branches:
-        cost |= branch.cost
-    return cost
 
 
 def _with_selections(want: Want, selections: tuple[Want, ...]) -> Want:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from router.operation.model import Argument
 from router.supergraph.model import ContextArgument
@@ -42,8 +43,7 @@ class ProvidedField:
     nested: frozenset[ProvidedField] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A type as one subgraph sees it. ``provided`` makes it a view: more can be resolved here than elsewhere."""
 
     subgraph: str

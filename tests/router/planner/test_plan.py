@@ -138,7 +138,7 @@ def test_the_shape_lets_nothing_hidden_through() -> None:
     assert items is not None
     assert items.abstract
     assert [variant.types for variant in items.variants] == [{"Seen"}]
-    assert items.variants[0].fields[1].enum_values == {"OPEN"}
+    assert items.variants[0].fields[1].enum_values == frozenset({"OPEN"})
     assert "__typename" in fetches(found.node)[0].document
 
 
