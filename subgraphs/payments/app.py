@@ -22,7 +22,7 @@ from subgraphs.payments.consumers import handlers
 from subgraphs.payments.loaders import Context
 from subgraphs.payments.models import dead_letters, inbox, outbox
 from subgraphs.payments.provider import Provider
-from subgraphs.payments.schema import SCHEMA
+from subgraphs.payments.schema import schema
 from subgraphs.payments.service import Service
 from subgraphs.payments.settings import Settings
 from subgraphs.payments.transport import HttpSender, Send
@@ -68,7 +68,7 @@ def assemble(
     def context(caller: Caller) -> Context:
         return Context(caller.identity, service, chosen, runtime.changes)
 
-    endpoint = GraphQLEndpoint(SCHEMA, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
+    endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     app = http_app(NAME, endpoint, database)
     add_webhooks(app, service)
     subgraph = Subgraph(

@@ -204,7 +204,7 @@ def _account(given: RefundAccountInput) -> Account:
     return Account(bank=given.bank_code, number=given.account_number, holder=given.holder_name)
 
 
-SCHEMA = strawberry.federation.Schema(
+schema = strawberry.federation.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
@@ -212,7 +212,7 @@ SCHEMA = strawberry.federation.Schema(
     federation_version="2.9",
 )
 resolve_entities(
-    SCHEMA,
+    schema,
     {
         "Payment": types.payments,
         "PaymentMethod": types.payment_methods,

@@ -99,7 +99,12 @@ class Service:
         if account is not None:
             _check_account(account)
         given = account and [account.bank, account.number, account.holder]
-        body = {"paymentId": payment_id, "amount": amount and str(amount), "reason": reason, "account": given}
+        body = {
+            "paymentId": payment_id,
+            "amount": None if amount is None else str(amount),
+            "reason": reason,
+            "account": given,
+        }
         request = Request(f"{identity.user_id}:refundCreate", key, body, new_ulid())
 
         async def work(tx: AsyncConnection) -> tuple[str, RefundJob | None]:
