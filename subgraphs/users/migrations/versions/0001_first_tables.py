@@ -415,76 +415,29 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("refresh_token", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_refresh_token_session_id"))
-
-    op.drop_table("refresh_token")
-    op.drop_table("partner_application_check")
-    op.drop_table("notification_delivery")
-    op.drop_table("user_role")
-    op.drop_table("terms_agreement")
-    with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.drop_index("ix_session_user_id_revoked_at")
-        batch_op.drop_index(batch_op.f("ix_session_expires_at"))
-
-    op.drop_table("session")
-    with op.batch_alter_table("partner_member", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_partner_member_partner_id"))
-
-    op.drop_table("partner_member")
-    with op.batch_alter_table("partner_application", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_partner_application_status"))
-        batch_op.drop_index(batch_op.f("ix_partner_application_partner_id"))
-        batch_op.drop_index(batch_op.f("ix_partner_application_applicant_id"))
-
-    op.drop_table("partner_application")
-    with op.batch_alter_table("one_time_token", schema=None) as batch_op:
-        batch_op.drop_index("ix_one_time_token_user_id_purpose")
-        batch_op.drop_index(batch_op.f("ix_one_time_token_expires_at"))
-
-    op.drop_table("one_time_token")
-    op.drop_table("notification_preference")
-    with op.batch_alter_table("notification", schema=None) as batch_op:
-        batch_op.drop_index("ix_notification_recipient_id_id")
-
-    op.drop_table("notification")
-    with op.batch_alter_table("waiting_notice", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_waiting_notice_engagement_id"))
-
-    op.drop_table("waiting_notice")
-    op.drop_table("user_account")
-    with op.batch_alter_table("throttle", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_throttle_window_start"))
-
-    op.drop_table("throttle")
-    op.drop_table("signing_key")
-    op.drop_table("partner")
-    with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_outbox_unpublished",
-            postgresql_where=sa.text("published_at IS NULL"),
-            sqlite_where=sa.text("published_at IS NULL"),
-        )
-
-    op.drop_table("outbox")
-    with op.batch_alter_table("mail", schema=None) as batch_op:
-        batch_op.drop_index("ix_mail_status_next_attempt_at")
-        batch_op.drop_index("ix_mail_recipient")
-
-    op.drop_table("mail")
-    with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_inbox_received_at"))
-
-    op.drop_table("inbox")
-    with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_idempotency_key_created_at"))
-
-    op.drop_table("idempotency_key")
-    with op.batch_alter_table("engagement", schema=None) as batch_op:
-        batch_op.drop_index("ix_engagement_user_id_closed")
-
-    op.drop_table("engagement")
-    with op.batch_alter_table("dead_letters", schema=None) as batch_op:
-        batch_op.drop_index("ix_dead_letters_died_at")
-
-    op.drop_table("dead_letters")
+    # Indexes go with their tables; MySQL would not drop one that a foreign key uses.
+    for table in (
+        "refresh_token",
+        "partner_application_check",
+        "notification_delivery",
+        "user_role",
+        "terms_agreement",
+        "session",
+        "partner_member",
+        "partner_application",
+        "one_time_token",
+        "notification_preference",
+        "notification",
+        "waiting_notice",
+        "user_account",
+        "throttle",
+        "signing_key",
+        "partner",
+        "outbox",
+        "mail",
+        "inbox",
+        "idempotency_key",
+        "engagement",
+        "dead_letters",
+    ):
+        op.drop_table(table)
