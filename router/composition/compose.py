@@ -12,6 +12,7 @@ from router.composition.merge_context import MergeContext
 from router.composition.model import CompositionResult, Report, Subgraph, SubgraphInput
 from router.composition.rules import MERGE_RULES, SUBGRAPH_RULES
 from router.composition.rules.override import resolve_overrides
+from router.composition.rules.schema import check_extensions
 from router.composition.satisfiability import check_satisfiability
 from router.composition.subgraph import read_subgraph
 from router.composition.upgrade import upgrade
@@ -42,10 +43,9 @@ def _compose(subgraphs: Sequence[SubgraphInput]) -> CompositionResult:
     """
     report = Report()
     linked = _read(subgraphs, report)
-    if report.errors:
-        return _refused(report)
-    upgrade(linked, report)
-    if report.errors:
+    if len(linked) == len(subgraphs):
+        upgrade(linked, report)
+    if any(error.code is CompositionErrorCode.TYPE_WITH_ONLY_UNUSED_EXTERNAL for error in report.errors):
         return _refused(report)
     for subgraph in linked:
         mark_externals(subgraph)
@@ -55,6 +55,9 @@ def _compose(subgraphs: Sequence[SubgraphInput]) -> CompositionResult:
         return _refused(report)
     context = MergeContext(linked, report, used={s.name: used_fields(s) for s in linked})
     name_graphs(linked)
+    check_extensions(context)
+    if report.errors:
+        return _refused(report)
     prepare(context)
     resolve_overrides(context)
     features = supergraph_features(context)

@@ -31,10 +31,9 @@ def merge_fields(context: MergeContext, sources: TypeSources, into: TypeDefiniti
     for name in dict.fromkeys(name for _, type_ in sources for name in type_.fields):
         present = [(s, t.fields[name]) for s, t in sources if name in t.fields]
         merged = _merge_field(context, into, name, present)
-        if merged is not None:
-            absent = len(present) < len(sources)
-            merged.directives += _join_fields(context, into, merged, present, absent)
-            into.fields[name] = merged
+        absent = len(present) < len(sources)
+        merged.directives += _join_fields(context, into, merged, present, absent)
+        into.fields[name] = merged
 
 
 def resolving(context: MergeContext, type_name: str, sources: FieldSources) -> list[tuple[Subgraph, Field]]:
@@ -47,7 +46,7 @@ def resolving(context: MergeContext, type_name: str, sources: FieldSources) -> l
     ]
 
 
-def _merge_field(context: MergeContext, into: TypeDefinition, name: str, sources: FieldSources) -> Field | None:
+def _merge_field(context: MergeContext, into: TypeDefinition, name: str, sources: FieldSources) -> Field:
     where = f"{into.name}.{name}"
     place = f'Field "{where}"'
     owning = [(s, f) for s, f in sources if (into.name, name) not in s.external_in_effect]
@@ -55,7 +54,7 @@ def _merge_field(context: MergeContext, into: TypeDefinition, name: str, sources
     if not owning:
         message = f"{place} is @external in {names(s for s, _ in external)}, and no other subgraph resolves it."
         context.report.error(Code.EXTERNAL_MISSING_ON_BASE, message, *external)
-        return None
+        owning, external = external, []  # so that nothing is reported missing only because of this
     merged = Field(
         name,
         merge_description(context, place, owning),
@@ -85,7 +84,7 @@ def _check_externals(context: MergeContext, place: str, merged: Field, external:
     """What a subgraph says of another's field has to agree with what the field became."""
     for subgraph, field in external:
         where = f'{place} is @external in "{subgraph.name}"'
-        if not is_subtype(field.type, merged.type, context.abstract):
+        if field.type != merged.type:
             message = f"{where} with type {field.type}, but its type is {merged.type}."
             context.report.error(Code.EXTERNAL_TYPE_MISMATCH, message, (subgraph, field))
         for argument in merged.arguments.values():
@@ -126,7 +125,7 @@ def _join_fields(
     result = []
     labels = {override.by: override.label for override in overrides.values()}
     labels |= {name: override.label for name, override in overrides.items() if override.label}
-    known = {subgraph.name for subgraph in context.subgraphs}
+    known = {subgraph.name for subgraph, _ in context.sources(into.name)}
     for subgraph, field in sources:
         taken = overrides.get(subgraph.name)
         if taken is not None and taken.label is None and not taken.used:
@@ -155,7 +154,7 @@ def _is_special(context: MergeContext, subgraph: Subgraph, field: Field, coordin
         coordinate in subgraph.external_in_effect
         or field.has("requires")
         or field.has("provides")
-        or any(_argument(field, "override", "from") == other.name for other in context.subgraphs)
+        or any(_argument(field, "override", "from") == other.name for other, _ in context.sources(coordinate[0]))
         or any(argument.has("fromContext") for argument in field.arguments.values())
     )
 

@@ -85,7 +85,7 @@ TypeNode = TypeDefinitionNode | TypeExtensionNode
 
 
 def read_subgraph(source: SubgraphInput) -> tuple[Subgraph | None, list[CompositionError]]:
-    """Parse and link one subgraph; None with the reasons if it is not valid GraphQL or its links make no sense."""
+    """Parse and link one subgraph, with what is wrong with it; None if that makes the rest unreadable."""
     if source.name in ("", "_"):
         message = f'"{source.name}" cannot be the name of a subgraph.'
         return None, [CompositionError(CompositionErrorCode.INVALID_SUBGRAPH_NAME, message, (source.name,))]
@@ -101,10 +101,11 @@ def read_subgraph(source: SubgraphInput) -> tuple[Subgraph | None, list[Composit
         return None, errors
     document = _without_definitions(document, linking)
     roots = _root_names(document)
-    errors = _check_graphql(document, linking, source.name) or _check_roots(document, roots, source.name)
-    if errors:
+    errors, readable = _check_graphql(document, linking, source.name)
+    errors = errors or _check_roots(document, roots, source.name)
+    if errors and not readable:
         return None, errors
-    return _Reader(source, linking, roots).read(document), []
+    return _Reader(source, linking, roots).read(document), errors
 
 
 def _graphql_error(subgraph: str, error: GraphQLError) -> CompositionError:
@@ -144,22 +145,26 @@ def _without_definitions(document: DocumentNode, linking: Linking) -> DocumentNo
     return DocumentNode(definitions=definitions, loc=document.loc)
 
 
-def _check_graphql(document: DocumentNode, linking: Linking, subgraph: str) -> list[CompositionError]:
-    """The GraphQL specification's own rules, with federation's definitions in place."""
+def _check_graphql(document: DocumentNode, linking: Linking, subgraph: str) -> tuple[list[CompositionError], bool]:
+    """The GraphQL specification's own rules, with federation's definitions in place.
+
+    Also tells whether the document is at least well formed: no rule of SDL broken, only types that do not fit.
+    """
     complete = DocumentNode(
         definitions=(*_based(document.definitions), *federation_definitions(linking)), loc=document.loc
     )
     problems: Sequence[GraphQLError] = validate_sdl(complete)
-    if not problems:
+    readable = not problems
+    if readable:
         try:
             schema = build_ast_schema(complete, assume_valid_sdl=True)
         except GraphQLError as error:
-            problems = [error]
+            problems, readable = [error], False
         except TypeError as error:
-            problems = [GraphQLError(str(error))]
+            problems, readable = [GraphQLError(str(error))], False
         else:
             problems = [p for p in validate_schema(schema) if p.message != "Query root type must be provided."]
-    return [_graphql_error(subgraph, problem) for problem in problems]
+    return [_graphql_error(subgraph, problem) for problem in problems], readable
 
 
 def _based(definitions: Sequence[DefinitionNode]) -> list[DefinitionNode]:

@@ -22,7 +22,11 @@ _JOIN = ("join__", "link__", 'schema @link(url: "https://specs.apollo.dev/join/'
 
 
 def main(words: list[str], verbose: bool) -> int:
-    cases = [case for case in read_cases() if all(word in str(case) for word in words)]
+    return report_differences([c for c in read_cases() if all(word in str(c) for word in words)], verbose)
+
+
+def report_differences(cases: list[Case], verbose: bool) -> int:
+    """Compose every case both ways and print what differs; 1 if anything did."""
     differences = 0
     for case, apollo in zip(cases, _apollo(cases), strict=True):
         result = compose(case.subgraphs)

@@ -17,7 +17,7 @@ from router.composition.rules.hints import hint_inconsistent_types
 from router.composition.rules.inaccessible import check_inaccessible
 from router.composition.rules.interface_object import check_interface_object_keys, check_interface_objects
 from router.composition.rules.interfaces import check_entity_interfaces, check_implementations
-from router.composition.rules.schema import check_extensions, check_query_root
+from router.composition.rules.schema import check_query_root
 from router.composition.rules.shareable import check_shareable_usage
 from router.composition.rules.sharing import check_sharing
 
@@ -32,7 +32,6 @@ SUBGRAPH_RULES: tuple[Callable[[Subgraph, Report], None], ...] = (
 )
 MERGE_RULES: tuple[Callable[[MergeContext, Merged], None], ...] = (
     check_query_root,
-    check_extensions,
     check_sharing,
     check_implementations,
     check_entity_interfaces,

@@ -15,9 +15,9 @@ def check_query_root(context: MergeContext, merged: Merged) -> None:
         context.report.error(Code.NO_QUERIES, "No subgraph has any query: the supergraph needs a query root.")
 
 
-def check_extensions(context: MergeContext, merged: Merged) -> None:
+def check_extensions(context: MergeContext) -> None:
     """An extension extends something that some subgraph defines. Root types need no definition."""
-    for name in merged.types:
+    for name in sorted({name for subgraph in context.subgraphs for name in subgraph.types}):
         sources = context.sources(name)
         if name not in ROOT_TYPES.values() and all(type_.is_extension for _, type_ in sources):
             message = f'Type "{name}" is only extended, in {names(s for s, _ in sources)}: no subgraph defines it.'
