@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from router.errors import SupergraphError
 from router.executor.transport import Transport
-from router.pipeline.asgi import Receive, Scope, Send, send_whole
+from router.pipeline.asgi import Message, Receive, Scope, Send, send_whole
 from router.pipeline.auth import KeySource, TokenVerifier
 from router.pipeline.documents import Rule
 from router.pipeline.explorer import ASSETS, Explorer
@@ -19,6 +20,7 @@ from router.pipeline.supergraph_source import Load, follow
 from router.pipeline.websocket import SocketEndpoint
 from router.settings import Settings
 from router.supergraph.load import load_supergraph
+from router.telemetry import Telemetry
 
 POLL = 1.0
 """Changes of the supergraph are looked for this often (seconds)."""
@@ -64,6 +66,7 @@ class RouterApp:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="router")
         self._explorer = Explorer(settings.explorer_assets) if settings.dev else None
         self._ready = True
+        self.telemetry = Telemetry()
         self.supergraph_sdl = supergraph_sdl
         self.source: Load | None = None
         """Where to look for changes of the supergraph while the lifespan runs."""
@@ -92,7 +95,7 @@ class RouterApp:
         elif self._explorer is not None and scope["method"] == "GET" and _wants_page(path, scope):
             await self._explorer.page(send)
         elif path == "/graphql":
-            await self.graphql(scope, receive, send)
+            await self._measured(scope, receive, send)
         elif path == "/health" or path.startswith("/health/"):
             await self._health(path, send)
         elif self._explorer is not None and path.startswith(ASSETS):
@@ -100,12 +103,29 @@ class RouterApp:
         else:
             await send_whole(send, 404, b"text/plain; charset=utf-8", b"Not found.", [])
 
+    async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 499  # the client went before it was answered
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.graphql(scope, receive, counted)
+        finally:
+            self.telemetry.request(status, time.perf_counter() - started)
+
     def _pipeline(self, supergraph_sdl: str) -> Pipeline:
         supergraph = load_supergraph(supergraph_sdl)
         if not supergraph.subgraphs:
             raise SupergraphError("the supergraph has no subgraphs")
         graph = Graph(supergraph, self._settings, self._pool, self._rules)
-        return Pipeline(graph, self._settings, self._subgraphs.of(supergraph), self._tokens, self._look_up)
+        return Pipeline(
+            graph, self._settings, self._subgraphs.of(supergraph), self._tokens, self._look_up, self.telemetry
+        )
 
     async def _health(self, path: str, send: Send) -> None:
         # Subgraphs that are down do not matter here: the router can answer for the others.

@@ -57,8 +57,11 @@ async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations
     if transport is None:
         raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
     started = time.perf_counter()
+    failed = True
     try:
-        return await transport.execute(request)
+        response = await transport.execute(request)
+        failed = False
+        return response
     except SubgraphError:
         raise
     except Exception:
@@ -66,8 +69,10 @@ async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations
         logger.exception("transport of subgraph %s failed", fetch.subgraph)
         raise SubgraphError(RequestErrorCode.SUBGRAPH_ERROR, "The subgraph request failed.") from None
     finally:
-        elapsed = (time.perf_counter() - started) * 1000
-        run.sent.append(Sent(fetch.id, fetch.subgraph, elapsed, representations))
+        elapsed = time.perf_counter() - started
+        run.sent.append(Sent(fetch.id, fetch.subgraph, elapsed * 1000, representations))
+        if run.context.telemetry is not None:
+            run.context.telemetry.fetch(fetch.subgraph, elapsed, failed=failed)
 
 
 class RootFetch:

@@ -12,6 +12,7 @@ from router.executor.failures import MAX_ERRORS
 from router.executor.paths import Object
 from router.executor.transport import Transport
 from router.query_plan.nodes import Shape
+from router.telemetry import Telemetry
 
 Step = Callable[["Run"], Awaitable[None]]
 """A compiled piece of a plan."""
@@ -29,6 +30,7 @@ class ExecutionContext:
     error_details: bool = False
     max_representations: int = 1000
     report: Callable[[list[Sent]], dict[str, Any]] | None = None
+    telemetry: Telemetry | None = None
 
 
 @dataclass(frozen=True, slots=True)

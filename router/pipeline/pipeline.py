@@ -34,6 +34,7 @@ from router.pipeline.request import GraphQLRequest
 from router.settings import Settings
 from router.supergraph.api_schema import api_schema
 from router.supergraph.model import Supergraph
+from router.telemetry import Telemetry
 
 PLAN_HEADER = "router-plan"
 
@@ -82,12 +83,14 @@ class Pipeline:
         transports: Mapping[str, Transport],
         tokens: TokenVerifier,
         look_up: LookUp | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._graph = graph
         self._settings = settings
         self._transports = transports
         self._tokens = tokens
         self._look_up = look_up or _as_sent
+        self._telemetry = telemetry
         secret = settings.claims_secret
         self._claims = ClaimsSigner(secret.get_secret_value(), settings.claims_lifetime) if secret else None
         hidden = {*settings.strip_headers, settings.claims_header.lower(), "authorization", "cookie", "host"}
@@ -152,6 +155,7 @@ class Pipeline:
         if self._claims is not None:
             passed[settings.claims_header] = self._claims.header(identity)
         context = ExecutionContext(passed, trace_id, settings.dev, settings.limits.representations)
+        context.telemetry = self._telemetry
         if settings.dev and headers.get(PLAN_HEADER):
             context.report = reporter(ready.plan)
         return context

@@ -79,7 +79,8 @@ def test_a_hidden_enum_value_is_null_with_an_error() -> None:
     """The API schema's values pass, no other does, of whatever type it is."""
     values = frozenset(("A", "B"))
     assert one("E", "A", enum_values=values) == ({"f": "A"}, [])
-    for hidden in ("C", 1, ["A"], {}):
+    strangers: list[Any] = ["C", 1, ["A"], {}]
+    for hidden in strangers:
         assert one("E", hidden, enum_values=values) == ({"f": None}, [["f"]])
     assert one("[E!]", ["A", "C"], enum_values=values) == ({"f": None}, [["f", 1]])
 
@@ -94,7 +95,8 @@ def test_abstract_types_have_the_members_of_their_object_type() -> None:
     items = [{"__typename": "A2", "x": 1}, {"__typename": "B", "x_1": "one"}, {"__typename": "Hidden"}]
     data, errors = project(root, {"items": items})
     assert (data, errors) == ({"items": [{"t": "A2", "x": 1}, {"t": "B", "x": "one"}, None]}, [])
-    for unknown in ({}, {"__typename": None}, {"__typename": ["A"]}, 1, []):
+    strangers: list[Any] = [{}, {"__typename": None}, {"__typename": ["A"]}, 1, []]
+    for unknown in strangers:
         data, errors = project(root, {"items": [unknown]})
         assert data == {"items": [None]}
         assert [error["path"] for error in errors] == [["items", 0]]
