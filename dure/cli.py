@@ -48,9 +48,9 @@ def up(split: Annotated[bool, typer.Option(help="Every part in a process of its 
 
     def announce() -> None:
         base = f"http://{settings.host}:{settings.port}"
-        console.print(f"[bold green]dure is open[/bold green]  GraphQL  {base}/graphql")
+        console.print(f"[bold green]dure is open[/bold green]  GraphQL  {base}/graphql", soft_wrap=True)
         if settings.dev:
-            console.print(f"              explorer {base}/   mails {base}/dev/mails   try: dure demo")
+            console.print(f"              explorer {base}/   mails {base}/dev/mails   try: dure demo", soft_wrap=True)
         console.print("              stop with Ctrl-C")
 
     if split:
@@ -171,7 +171,7 @@ def _settings() -> Settings:
     preflight.check_folder(data_dir)
     secrets.put_into_environment(data_dir)
     try:
-        return Settings()  # the rest comes from the environment
+        return Settings()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:
         lines = [f"DURE_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
         raise StartError("; ".join(lines)) from None

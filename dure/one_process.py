@@ -30,7 +30,7 @@ from subgraphs.payments.transport import AsgiSender
 async def run(settings: Settings, announce: Callable[[], None]) -> None:
     """Migrate, load demo data, serve until told to stop. ``announce`` is called when the shop answers."""
     await migrate(settings)
-    if settings.demo_data:
+    if settings.loads_demo_data:
         await demo_data.load(settings)
     async with AsyncExitStack() as stack:
         broker = make_broker(settings)

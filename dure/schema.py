@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from graphql import REMOVE, Node, Visitor, parse, print_ast, visit
+
 from dure import subgraphs
 from dure.errors import StartError
 from router.composition.compose import SubgraphInput, compose
@@ -12,7 +14,20 @@ from router.composition.compose import SubgraphInput, compose
 
 def subgraph_sdl() -> dict[str, str]:
     """The SDL that each subgraph's code prints."""
-    return {name: entry.app.SCHEMA.as_str().strip() + "\n" for name, entry in subgraphs.ALL.items()}
+    return {name: _without_machinery(entry.schema.as_str()) for name, entry in subgraphs.ALL.items()}
+
+
+def _without_machinery(sdl: str) -> str:
+    """The SDL without what every subgraph has for the router's sake."""
+    document = parse(sdl)
+    machinery = {"_Any", "_Entity", "_Service", "_entities", "_service"}
+
+    class Strip(Visitor):
+        def enter(self, node: Node, *_: object) -> object:
+            name = getattr(node, "name", None)
+            return REMOVE if getattr(name, "value", None) in machinery else None
+
+    return print_ast(visit(document, Strip())) + "\n"
 
 
 def supergraph_sdl(sdl: Mapping[str, str]) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 
 from dure.errors import StartError
 
-MAKERS = {
+MAKERS: dict[str, Callable[[], str]] = {
     "DURE_CLAIMS_SECRET": lambda: secrets.token_urlsafe(32),
     "DURE_CURSOR_SECRET": lambda: secrets.token_urlsafe(32),
+    "DURE_DEMO_PASSWORD": lambda: secrets.token_urlsafe(12),
     "DURE_PAYMENTS_ENCRYPTION_KEYS": lambda: Fernet.generate_key().decode(),
     "DURE_PAYMENTS_PROVIDER_SECRET_KEY": lambda: "test_sk_" + secrets.token_urlsafe(24),
 }

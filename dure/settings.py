@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from dure.errors import StartError
@@ -23,9 +23,16 @@ class Settings(CommonSettings):
     port: int = Field(default=4000, description="Port of the router; the explorer is there too.")
     first_subgraph_port: int = Field(default=4100, description="In split mode: the first of the subgraphs' ports.")
     provider_port: int = Field(default=4090, description="In split mode: the payment provider simulator's port.")
-    demo_data: bool = Field(default=True, description="Load the demo catalogue at start, if it is not there yet.")
+    demo_data: bool | None = Field(
+        default=None, description="Load the demo's data at start, if it is not there yet. Not given: when `dev` is on."
+    )
+    demo_password: SecretStr = Field(description="Password of the demo's people (operator, sellers, customers).")
     schema_dir: Path = Field(default=ROOT / "schema", description="Folder of the supergraph and the subgraphs' SDL.")
     explorer_dir: Path = Field(default=ROOT / "clients/explorer/dist", description="The built explorer.")
+
+    @property
+    def loads_demo_data(self) -> bool:
+        return self.dev if self.demo_data is None else self.demo_data
 
     @cached_property
     def supergraph_sdl(self) -> str:

@@ -30,7 +30,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
     if not settings.broker_url:
         raise StartError("--split needs RabbitMQ: set DURE_BROKER_URL (and DURE_DATABASE_URL, DURE_REDIS_URL)")
     await migrate(settings)
-    if settings.demo_data:
+    if settings.loads_demo_data:
         await demo_data.load(settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -64,9 +64,41 @@ FORMULAS = (
     ("비타민C 1000", "Vitamin C 1000", {"vitamin-c": "1000"}, 9900),
     ("고함량 비타민C 3000", "Vitamin C 3000 powder", {"vitamin-c": "3000"}, 17900),
     ("비타민D 2000IU", "Vitamin D3 2000 IU", {"vitamin-d": "50"}, 11900),
-    ("비타민B 컴플렉스", "Vitamin B complex", {"vitamin-b1": "25", "vitamin-b2": "25", "niacin": "50", "vitamin-b6": "25", "folate": "400", "vitamin-b12": "100"}, 16900),
-    ("종합비타민 미네랄", "Multivitamin & minerals", {"vitamin-a": "700", "vitamin-c": "100", "vitamin-d": "10", "vitamin-e": "11", "vitamin-b1": "1.2", "vitamin-b2": "1.4", "folate": "400", "zinc": "8.5", "selenium": "55"}, 22900),
-    ("칼슘 마그네슘 아연 비타민D", "Calcium, magnesium, zinc & D", {"calcium": "600", "magnesium": "300", "zinc": "10", "vitamin-d": "20"}, 18900),
+    (
+        "비타민B 컴플렉스",
+        "Vitamin B complex",
+        {
+            "vitamin-b1": "25",
+            "vitamin-b2": "25",
+            "niacin": "50",
+            "vitamin-b6": "25",
+            "folate": "400",
+            "vitamin-b12": "100",
+        },
+        16900,
+    ),
+    (
+        "종합비타민 미네랄",
+        "Multivitamin & minerals",
+        {
+            "vitamin-a": "700",
+            "vitamin-c": "100",
+            "vitamin-d": "10",
+            "vitamin-e": "11",
+            "vitamin-b1": "1.2",
+            "vitamin-b2": "1.4",
+            "folate": "400",
+            "zinc": "8.5",
+            "selenium": "55",
+        },
+        22900,
+    ),
+    (
+        "칼슘 마그네슘 아연 비타민D",
+        "Calcium, magnesium, zinc & D",
+        {"calcium": "600", "magnesium": "300", "zinc": "10", "vitamin-d": "20"},
+        18900,
+    ),
     ("마그네슘 400", "Magnesium 400", {"magnesium": "400", "vitamin-b6": "1.5"}, 13900),
     ("rTG 오메가3", "rTG omega-3", {"omega-3": "1000", "vitamin-e": "11"}, 26900),
     ("루테인 지아잔틴", "Lutein & zeaxanthin", {"lutein": "20", "vitamin-a": "210"}, 19900),
@@ -80,7 +112,12 @@ FORMULAS = (
     ("아연 셀레늄", "Zinc & selenium", {"zinc": "12", "selenium": "60"}, 12900),
     ("비오틴 5000", "Biotin 5000", {"biotin": "5000", "pantothenic-acid": "5"}, 14900),
     ("비타민K2 D3", "Vitamin K2 + D3", {"vitamin-k": "90", "vitamin-d": "25"}, 19900),
-    ("임산부 종합영양", "Prenatal complete", {"folate": "600", "iron": "24", "calcium": "300", "vitamin-d": "10", "omega-3": "500"}, 34900),
+    (
+        "임산부 종합영양",
+        "Prenatal complete",
+        {"folate": "600", "iron": "24", "calcium": "300", "vitamin-d": "10", "omega-3": "500"},
+        34900,
+    ),
 )
 
 FORMS = (("정", "tablets", 60), ("캡슐", "capsules", 90), ("스틱", "sticks", 30))
@@ -218,7 +255,14 @@ def _supplements(sellers: list[Seller]) -> Iterator[Item]:
                     categories=("supplements", _shelf(nutrients)),
                     variants=(
                         Variant(f"{key}-1".upper(), "1개월분 (1 month)", unit, 150, dice.randrange(20, 400)),
-                        Variant(f"{key}-3".upper(), "3개월분 (3 months)", unit * 27 // 10 // 100 * 100, 430, dice.randrange(0, 120), unit * 3),
+                        Variant(
+                            f"{key}-3".upper(),
+                            "3개월분 (3 months)",
+                            unit * 27 // 10 // 100 * 100,
+                            430,
+                            dice.randrange(0, 120),
+                            unit * 3,
+                        ),
                     ),
                     nutrients=nutrients,
                     attributes={"제형": form_korean, "원산지": dice.choice(["대한민국", "독일", "미국", "캐나다"])},
@@ -249,7 +293,13 @@ def _coffees(sellers: list[Seller]) -> Iterator[Item]:
                     seller=seller,
                     categories=("coffee", "single-origin" if number < 10 else "blend-decaf"),
                     variants=tuple(
-                        Variant(f"{key}-{index}".upper(), f"{name_korean} 200g ({name_english})", price, 230, dice.randrange(5, 150))
+                        Variant(
+                            f"{key}-{index}".upper(),
+                            f"{name_korean} 200g ({name_english})",
+                            price,
+                            230,
+                            dice.randrange(5, 150),
+                        )
                         for index, (name_korean, name_english) in enumerate(grinds)
                     ),
                     attributes={"로스팅": roast_korean, "원산지": korean.split()[0]},
@@ -271,7 +321,13 @@ def _goods(sellers: list[Seller]) -> Iterator[Item]:
                 seller=seller,
                 categories=("general", shelf),
                 variants=(
-                    Variant(f"{key}-1".upper(), f"{style_korean} ({style_english})", price * (10 + 4 * index) // 10, weight, dice.randrange(3, 90)),
+                    Variant(
+                        f"{key}-1".upper(),
+                        f"{style_korean} ({style_english})",
+                        price * (10 + 4 * index) // 10,
+                        weight,
+                        dice.randrange(3, 90),
+                    ),
                 ),
                 profile="bulky" if weight > 1500 else "standard",
                 attributes={"스타일": style_korean},

@@ -23,4 +23,4 @@ def ulid_of(kind: str, key: str | int) -> str:
 
 def chance(about: str) -> random.Random:
     """Random numbers that depend only on what they are about: adding a product changes no other."""
-    return random.Random(f"{SEED}:{about}")  # noqa: S311
+    return random.Random(f"{SEED}:{about}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,7 +20,7 @@ Fill = Callable[[AsyncConnection], Awaitable[None]]
 
 async def load(settings: Settings) -> None:
     """Load what is not there yet. A subgraph that has its part is left alone, whatever was changed since."""
-    for name, (marker, marker_id, fill) in _parts(settings.demo_password).items():
+    for name, (marker, marker_id, fill) in _parts(settings.demo_password.get_secret_value()).items():
         database = open_database(settings, name)
         try:
             if not await _has(database, marker, marker_id):
@@ -40,16 +39,16 @@ async def _has(database: Database, marker: Table, marker_id: str) -> bool:
 def _parts(password: str) -> Mapping[str, tuple[Table, str, Fill]]:
     """For each subgraph: a row that is there once its part is, and what fills it."""
     return {
-        "users": (*rows.users_marker(), _filler(rows.users(password), rows.announce_users)),
-        "delivery": (*rows.delivery_marker(), _filler(rows.delivery(), rows.announce_delivery)),
-        "products": (*rows.products_marker(), _filler(rows.products(), rows.announce_products)),
-        "funding": (*rows.funding_marker(), _filler(rows.funding(), rows.announce_funding)),
+        "users": (*rows.users_marker(), _filler(lambda: rows.users(password), rows.announce_users)),
+        "delivery": (*rows.delivery_marker(), _filler(rows.delivery, rows.announce_delivery)),
+        "products": (*rows.products_marker(), _filler(rows.products, rows.announce_products)),
+        "funding": (*rows.funding_marker(), _filler(rows.funding, rows.announce_funding)),
     }
 
 
-def _filler(tables: Sequence[tuple[Table, list[dict[str, Any]]]], announce: Fill) -> Fill:
+def _filler(tables: Callable[[], rows.Tables], announce: Fill) -> Fill:
     async def fill(tx: AsyncConnection) -> None:
-        for table, each in tables:
+        for table, each in tables():
             for start in range(0, len(each), CHUNK):
                 await insert_ignore(tx, table, each[start : start + CHUNK])
         await announce(tx)

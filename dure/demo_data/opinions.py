@@ -18,7 +18,11 @@ GOOD = (
     "향이 정말 좋아요. 다음에도 주문할게요.",
     "Good value for what is in it.",
 )
-FAIR = ("가격 대비 무난합니다.", "보통이에요. 크게 다른 점은 모르겠어요.", "Fine, though the packaging could be smaller.")
+FAIR = (
+    "가격 대비 무난합니다.",
+    "보통이에요. 크게 다른 점은 모르겠어요.",
+    "Fine, though the packaging could be smaller.",
+)
 POOR = ("제 입맛에는 맞지 않았어요.", "배송이 늦었습니다.")
 
 

@@ -39,8 +39,9 @@ SELLERS = (
 
 OPERATOR_ID = ulid_of("user", "operator")
 
-FAMILY_NAMES = "김 이 박 최 정 강 조 윤 장 임 한 오 서 신 권 황 안 송 류 홍".split()
-GIVEN_NAMES = "서연 민준 지우 하준 서윤 도윤 지호 수아 예준 하은 유진 현우 채원 시우 나은 건우 소율 태민 다은 준서".split()
+FAMILY_NAMES = "김이박최정강조윤장임한오서신권황안송류홍"
+GIVEN_NAMES = "서연민준지우하준서윤도윤지호수아예준하은유진현우채원시우나은건우소율태민다은준서"
+"""Two syllables each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Customer:
     @property
     def name(self) -> str:
         family = FAMILY_NAMES[self.number % len(FAMILY_NAMES)]
-        return family + GIVEN_NAMES[self.number * 7 % len(GIVEN_NAMES)]
+        given = self.number * 7 % (len(GIVEN_NAMES) // 2) * 2
+        return family + GIVEN_NAMES[given : given + 2]
 
     @property
     def display_name(self) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.types import ASGIApp
 
 from db.session import Database
 from messaging.broker import Broker
@@ -50,6 +50,6 @@ class Subgraph:
 
     name: str
     endpoint: GraphQLEndpoint[Any]
-    app: ASGIApp
+    app: FastAPI
     workers: Sequence[Worker]
     audit: Audit
