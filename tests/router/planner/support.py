@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 
 from graphql import parse, validate
 
@@ -21,7 +20,6 @@ FEDERATION = (
     'extend schema @link(url: "https://specs.apollo.dev/federation/v2.11", import: ["@key", "@shareable", "@external", '
     '"@requires", "@provides", "@override", "@inaccessible", "@interfaceObject", "@context", "@fromContext", "@tag"])\n'
 )
-SHOP = Path(__file__).parents[3] / "schema" / "subgraphs"
 
 
 @lru_cache(maxsize=64)
