@@ -81,18 +81,12 @@ class Shop:
         for data in events:
             await self.tell_together([data])
 
-    async def tell_together(self, events: Sequence[EventData]) -> None:
+    async def tell_together(self, events: Sequence[EventData], ids: Sequence[str] = ()) -> None:
         """Deliver events of one type as one message."""
+        ids = ids or [new_ulid() for _ in events]
         batch = [
-            Event(
-                id=new_ulid(),
-                type=data.type,
-                source="/dure/test",
-                subject=data.subject_id,
-                time=self.clock(),
-                data=data,
-            )
-            for data in events
+            Event(id=id, type=data.type, source="/dure/test", subject=data.subject_id, time=self.clock(), data=data)
+            for id, data in zip(ids, events, strict=True)
         ]
         await self.consumer.handle(Message(type=batch[0].type, body=encode_batch(batch), id=batch[0].id))
 

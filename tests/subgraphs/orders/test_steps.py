@@ -87,6 +87,10 @@ async def paid_order(shop: Shop) -> str:
 STEPS = "query($id: ID!) { order(id: $id) { status cancelReason steps { name status attempts lastError } } }"
 
 
+CANCEL = """mutation($id: ID!, $why: String!) {
+  orderCancel(id: $id, reason: $why) { order { status nextTransitions } userErrors { code field } } }"""
+
+
 async def steps(shop: Shop, order_id: str) -> dict[str, str]:
     order = await see(shop, order_id)
     return {step["name"]: step["status"] for step in order["steps"]}
@@ -98,9 +102,7 @@ async def see(shop: Shop, order_id: str) -> Any:
 
 
 async def cancel(shop: Shop, order_id: str, user: str = BUYER, reason: str = "changed my mind") -> Any:
-    query = "mutation($id: ID!, $why: String!) { orderCancel(id: $id, reason: $why) {"
-    query += " order { status nextTransitions } userErrors { code field } } }"
-    answer = await shop.ask(query, user, id=global_id("Order", order_id), why=reason)
+    answer = await shop.ask(CANCEL, user, id=global_id("Order", order_id), why=reason)
     return answer["data"]["orderCancel"]
 
 
