@@ -10,10 +10,12 @@ from typing import Any
 
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.completion import Error
+from router.executor.decode import decode_response
 from router.executor.deferred import CompiledDeferred, compile_deferred, start_deferred
 from router.executor.failures import failed_fetch
-from router.executor.fetch import RootFetch, compile_fetch, request_for
+from router.executor.fetch import RootFetch, compile_fetch, measured, request_for
 from router.executor.json_bytes import write_json
+from router.executor.passthrough import RawTransport, data_of, verbatim_fetch
 from router.executor.projection import compile_projection
 from router.executor.run import ExecutionContext, Run, Step
 from router.executor.sharing import all_fetches, isolated_entities
@@ -44,6 +46,7 @@ class CompiledPlan:
         self._project = compile_projection(plan.shape)
         self._isolated = isolated_entities(plan.node)
         self._fetches = frozenset(fetch.id for fetch in all_fetches(plan.node))
+        self._verbatim = None if errors else verbatim_fetch(plan)
         self._deferred: list[CompiledDeferred] = []
         self._source: Fetch | None = None
         node = plan.node
@@ -68,6 +71,10 @@ class CompiledPlan:
         Deferred parts are run too, and left out: use ``stream`` for plans that have them.
         """
         run = self._run(variables, transports, context)
+        if self._verbatim is not None and context.report is None:
+            transport: object = transports.get(self._verbatim.subgraph)
+            if isinstance(transport, RawTransport) and transport.trusted:
+                return await self._pass_through(self._verbatim, transport, run)
         await self._step(run)
         return self._answer(run, known)
 
@@ -84,6 +91,17 @@ class CompiledPlan:
         async with aclosing(payloads):
             async for payload in payloads:
                 yield payload
+
+    async def _pass_through(self, fetch: Fetch, transport: RawTransport, run: Run) -> bytes:
+        try:
+            body = await measured(fetch, run, transport.execute_raw(request_for(fetch, run, {})))
+            answer = data_of(body)
+            if answer is not None:
+                return answer
+            RootFetch(fetch).merge(run, decode_response(body))
+        except SubgraphError as error:
+            run.add_error(failed_fetch(error, fetch.subgraph, [], run.context.trace_id))
+        return self._answer(run)
 
     async def _events(self, base: Run) -> AsyncGenerator[bytes, None]:
         source = self._source

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.failures import error_path, failed_fetch, subgraph_error
@@ -21,6 +22,8 @@ Batch = list[tuple[EntityFetch, list[Object], Targets]]
 """For each entity fetch of one request: what is sent, and where the answers go."""
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def compile_fetch(fetch: Fetch, isolate: frozenset[str] = frozenset()) -> Step:
@@ -56,12 +59,17 @@ async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations
     transport = run.transports.get(fetch.subgraph)
     if transport is None:
         raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
+    return await measured(fetch, run, transport.execute(request), representations)
+
+
+async def measured(fetch: Fetch, run: Run, sending: Awaitable[T], representations: int = 0) -> T:
+    """Wait for a transport and take down what it cost. Raises SubgraphError, whatever the transport did."""
     started = time.perf_counter()
     failed = True
     try:
-        response = await transport.execute(request)
+        answer = await sending
         failed = False
-        return response
+        return answer
     except SubgraphError:
         raise
     except Exception:

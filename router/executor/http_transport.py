@@ -17,10 +17,13 @@ ACCEPT_JSON = "application/graphql-response+json, application/json;q=0.9"
 class HttpTransport:
     """A subgraph at a URL. The client may serve several transports; it is closed with the last of them."""
 
-    def __init__(self, url: str, client: HttpClient, *, max_bytes: int = 16 * 1024 * 1024) -> None:
+    def __init__(
+        self, url: str, client: HttpClient, *, max_bytes: int = 16 * 1024 * 1024, trusted: bool = False
+    ) -> None:
         self._url = url
         self._client = client
         self._max_bytes = max_bytes
+        self.trusted = trusted
 
     async def execute(self, request: SubgraphRequest) -> SubgraphResponse:
         """Run a query or a mutation. Raises SubgraphError."""

@@ -47,7 +47,7 @@ class Subgraphs:
             if client is None:
                 client = open_client(settings.http_client, timeout=timeout, connect_timeout=settings.connect_timeout)
                 self._clients[timeout] = client
-            made = HttpTransport(url, client, max_bytes=settings.subgraph_response_bytes)
+            made = HttpTransport(url, client, max_bytes=settings.subgraph_response_bytes, trusted=own.trust_answers)
             if own.subscriptions == "ws":
                 made = WebSocketTransport(made, own.subscriptions_url or url, settings.subgraph_response_bytes)
             self._made[name, url] = made
