@@ -13,6 +13,7 @@ from router.composition.model import CompositionResult, Report, Subgraph, Subgra
 from router.composition.rules import MERGE_RULES, SUBGRAPH_RULES
 from router.composition.rules.override import resolve_overrides
 from router.composition.rules.schema import check_extensions
+from router.composition.rules.sharing import check_shared_runtime_types
 from router.composition.satisfiability import check_satisfiability
 from router.composition.subgraph import read_subgraph
 from router.composition.upgrade import upgrade
@@ -56,8 +57,6 @@ def _compose(subgraphs: Sequence[SubgraphInput]) -> CompositionResult:
     context = MergeContext(linked, report, used={s.name: used_fields(s) for s in linked})
     name_graphs(linked)
     check_extensions(context)
-    if report.errors:
-        return _refused(report)
     prepare(context)
     resolve_overrides(context)
     features = supergraph_features(context)
@@ -66,6 +65,7 @@ def _compose(subgraphs: Sequence[SubgraphInput]) -> CompositionResult:
         merge_rule(context, merged)
     if report.errors:
         return _refused(report)
+    check_shared_runtime_types(context, merged)
     sdl = emit(merged, features)
     check_satisfiability(context, load_supergraph(sdl))
     if report.errors:

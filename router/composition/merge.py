@@ -79,7 +79,7 @@ def prepare(context: MergeContext) -> None:
 def merge(context: MergeContext) -> Merged:
     """Merge every type. Errors go to the report; with errors the result is only good for finding more of them."""
     merged = Merged(context.subgraphs)
-    type_names = sorted({name for subgraph in context.subgraphs for name in subgraph.types})
+    type_names = sorted({name for subgraph in context.subgraphs for name in subgraph.types} - context.undefined)
     for name in type_names:
         sources = context.sources(name)
         kinds = {_supergraph_kind(type_) for _, type_ in sources}

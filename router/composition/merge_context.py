@@ -38,6 +38,8 @@ class MergeContext:
     """Subgraph -> the fields its keys, requirements, provisions and interfaces rest on."""
     overrides: dict[tuple[str, str], dict[str, Override]] = field(default_factory=dict)
     """Field -> subgraph that it is taken from -> how."""
+    undefined: set[str] = field(default_factory=set)
+    """Types that are extended but nowhere defined."""
     composed: dict[tuple[str, str], str] = field(default_factory=dict)
     """(Specification, custom directive) that @composeDirective carries into the supergraph -> its name there."""
 

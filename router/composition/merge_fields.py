@@ -125,7 +125,7 @@ def _join_fields(
     result = []
     labels = {override.by: override.label for override in overrides.values()}
     labels |= {name: override.label for name, override in overrides.items() if override.label}
-    known = {subgraph.name for subgraph, _ in context.sources(into.name)}
+    known = {subgraph.name for subgraph in context.subgraphs}
     for subgraph, field in sources:
         taken = overrides.get(subgraph.name)
         if taken is not None and taken.label is None and not taken.used:
@@ -138,9 +138,9 @@ def _join_fields(
                 graph=subgraph.enum_value,
                 requires=_field_set(field, "requires"),
                 provides=_field_set(field, "provides"),
+                override=source if source in known else None,
                 type=None if same_type else field.type,
                 external=True if external else None,
-                override=source if source in known else None,
                 usedOverridden=True if taken is not None and taken.used and taken.label is None else None,
                 overrideLabel=labels.get(subgraph.name),
                 contextArguments=_context_arguments(context, subgraph, field),

@@ -21,7 +21,7 @@ def random_case(seed: int) -> Case:
     """Two or three subgraphs over one small vocabulary."""
     random = Random(seed)
     names = ["a", "b", "c"][: random.randint(2, 3)]
-    tidy = random.random() ** 0.2  # how often subgraphs say what they should
+    tidy = 1.0 if random.random() < 0.7 else random.random()  # how often subgraphs say what they should
     case = Case("random", str(seed))
     for name in names:
         version_1 = random.random() < 0.12
@@ -31,7 +31,7 @@ def random_case(seed: int) -> Case:
 
 
 def _subgraph(random: Random, name: str, names: list[str], tidy: float, version_1: bool) -> list[str]:
-    objects = [t for t in ("T0", "T1", "T2") if random.random() < 0.75] or ["T0"]
+    objects = [t for t in ("T0", "T1", "T2") if random.random() < 0.75 + (name == "a")] or ["T0"]
     implementing = [t for t in objects if random.random() < 0.4]
     members = [t for t in objects if random.random() < 0.5]
     known = {*objects, "Int", "String", "ID", "E", "V"}
@@ -39,7 +39,7 @@ def _subgraph(random: Random, name: str, names: list[str], tidy: float, version_
     known |= {"U"} if members else set()
     lines = [_object(random, t, t in implementing, known, names, name, tidy, version_1) for t in objects]
     if implementing:
-        extra = " f0: Int" if random.random() < 0.15 * (1.2 - tidy) else ""
+        extra = " f0: Int" if random.random() < 0.15 * (1.05 - tidy) else ""
         lines.append(f"interface I {{ id: ID!{extra} }}")
     if members:
         lines.append(f"union U = {' | '.join(members)}")
@@ -48,7 +48,7 @@ def _subgraph(random: Random, name: str, names: list[str], tidy: float, version_
     lines.append(f"type V{share} {{ v: Int{' w: Int' if random.random() < 0.1 * (1.2 - tidy) else ''} }}")
     roots = [f"{name}_{t.lower()}: {t}" for t in objects if random.random() < 0.6] or [f"{name}_x: Int"]
     if random.random() < 0.3:
-        share = " @shareable" if not version_1 and random.random() < 0.5 + tidy / 2 else ""
+        share = " @shareable" if not version_1 and random.random() < 0.5 + tidy else ""
         roots.append(f"both: {random.choice(objects)}{share}")
     if random.random() < 0.3:
         roots.append(f"{name}_e(e: E): Int")
@@ -63,12 +63,15 @@ def _object(
     if implements:
         fields.setdefault("id", "id: ID!" if version_1 else "id: ID! @shareable")
     for field, type_ in FIELDS.items():
-        if random.random() < 0.35 and type_.strip("[]!") in known:
+        owned = tidy == 1.0 and name == "a" and field in ("f0", "f1", "f7")
+        if (owned or random.random() < 0.35) and type_.strip("[]!") in known:
             fields[field] = f"{field}: {_type(random, type_)}{_directives(random, field, names, name, tidy, version_1)}"
     for _ in range(random.randint(0, 1)):
         required = random.choice(["f0", "f1", "k", "f7 { v }"])
         base = required.split()[0]
         type_ = FIELDS.get(base, "ID!")
+        if tidy == 1.0 and (base in fields or base == "k" or name == "a"):
+            continue
         if base not in fields or random.random() > tidy:
             fields.setdefault(base, f"{base}: {type_} @external")
         fields[f"r_{name}"] = f'r_{name}: Int @requires(fields: "{required}")'
@@ -91,14 +94,14 @@ def _directives(random: Random, field: str, names: list[str], name: str, tidy: f
     others = [other for other in names if other != name]
     roll = random.random()
     if roll < 0.08:
-        return f' @override(from: "{random.choice(others)}")'
-    if roll < 0.08 + 0.1 * (1.1 - tidy):
+        return f' @override(from: "{random.choice(others)}") @shareable'
+    if roll < 0.08 + 0.1 * (1.05 - tidy):
         return " @external"
     if roll < 0.15:
         return " @inaccessible @shareable"
-    if field in ("f2", "f3") and roll < 0.25:
+    if field in ("f2", "f3") and roll < 0.25 and tidy < 1:
         return ' @provides(fields: "f0") @shareable'
-    return " @shareable" if random.random() < 0.4 + tidy * 0.6 else ""
+    return " @shareable" if random.random() < 0.4 + tidy * 0.65 else ""
 
 
 if __name__ == "__main__":

@@ -16,9 +16,13 @@ def check_query_root(context: MergeContext, merged: Merged) -> None:
 
 
 def check_extensions(context: MergeContext) -> None:
-    """An extension extends something that some subgraph defines. Root types need no definition."""
+    """An extension extends something that some subgraph defines. Root types need no definition.
+
+    What is not defined is not merged either, so as not to report what follows from it.
+    """
     for name in sorted({name for subgraph in context.subgraphs for name in subgraph.types}):
         sources = context.sources(name)
         if name not in ROOT_TYPES.values() and all(type_.is_extension for _, type_ in sources):
             message = f'Type "{name}" is only extended, in {names(s for s, _ in sources)}: no subgraph defines it.'
             context.report.error(Code.EXTENSION_WITH_NO_BASE, message, *sources)
+            context.undefined.add(name)

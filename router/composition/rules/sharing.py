@@ -13,7 +13,7 @@ from router.errors import CompositionErrorCode as Code
 
 
 def check_sharing(context: MergeContext, merged: Merged) -> None:
-    """INVALID_FIELD_SHARING, and whether the run-time types of shared fields agree."""
+    """What an interface object resolves, it resolves for the implementations too."""
     keys = {subgraph.name: key_fields(subgraph) for subgraph in context.subgraphs}
     for type_ in merged.types.values():
         if type_.kind not in ("object", "interface"):
@@ -30,7 +30,16 @@ def check_sharing(context: MergeContext, merged: Merged) -> None:
                 ]
                 if unshared:
                     _report_unshared(context, type_.name, fields, unshared)
-                _check_runtime_types(context, type_.name, fields)
+
+
+def check_shared_runtime_types(context: MergeContext, merged: Merged) -> None:
+    """Subgraphs that answer the same question must at least be able to give the same answer."""
+    for type_ in merged.types.values():
+        for name in type_.fields if type_.kind == "object" else ():
+            present = [(s, t.fields[name]) for s, t in context.sources(type_.name) if name in t.fields]
+            owners = resolving(context, type_.name, present)
+            if len(owners) > 1:
+                _check_runtime_types(context, type_.name, owners)
 
 
 def _interface_objects(context: MergeContext, type_: TypeDefinition) -> list[tuple[Subgraph, TypeDefinition]]:
@@ -60,7 +69,6 @@ def _report_unshared(
 
 
 def _check_runtime_types(context: MergeContext, type_name: str, owners: Sequence[tuple[Subgraph, Field]]) -> None:
-    """Subgraphs that answer the same question must at least be able to give the same answer."""
     if not any(base_type(field.type) in context.abstract for _, field in owners):
         return
     possible = [(s, frozenset(s.possible_types(base_type(f.type)))) for s, f in owners]
