@@ -14,7 +14,7 @@ from subgraphs.delivery.audit import audit
 from subgraphs.delivery.consumers import handlers
 from subgraphs.delivery.loaders import Context, Loaders
 from subgraphs.delivery.models import dead_letters, inbox, outbox
-from subgraphs.delivery.schema import SCHEMA
+from subgraphs.delivery.schema import schema
 from subgraphs.delivery.service import Shipments
 from subgraphs.delivery.settings import Settings
 from subgraphs.kit.app import http_app
@@ -42,7 +42,7 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
     def context(caller: Caller) -> Context:
         return Context(caller.identity, addresses, shipments, Loaders(database), runtime.changes, runtime.now)
 
-    endpoint = GraphQLEndpoint(SCHEMA, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
+    endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     return Subgraph(
         name=NAME,
         endpoint=endpoint,

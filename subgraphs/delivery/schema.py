@@ -230,7 +230,7 @@ async def _load(loader: Any, type_name: str, representations: Sequence[Mapping[s
     return [None if future is None else await future for future in found]
 
 
-SCHEMA = strawberry.federation.Schema(
+schema = strawberry.federation.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
@@ -238,7 +238,7 @@ SCHEMA = strawberry.federation.Schema(
     federation_version="2.9",
 )
 resolve_entities(
-    SCHEMA,
+    schema,
     {
         "Address": _addresses,
         "Shipment": _shipments,

@@ -11,7 +11,7 @@ from subgraphs.funding.consumers import HANDLERS
 from subgraphs.funding.loaders import Context, Loaders
 from subgraphs.funding.models import dead_letters, inbox, outbox
 from subgraphs.funding.pledging import Pledging
-from subgraphs.funding.schema import SCHEMA
+from subgraphs.funding.schema import schema
 from subgraphs.funding.service import Projects
 from subgraphs.funding.settings import Settings
 from subgraphs.funding.talk import Talk
@@ -44,7 +44,7 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
         loaders = Loaders(database, caller.identity)
         return Context(caller.identity, projects, pledging, talk, loaders, cursors, runtime.changes)
 
-    endpoint = GraphQLEndpoint(SCHEMA, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
+    endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     return Subgraph(
         name=NAME,
         endpoint=endpoint,

@@ -508,7 +508,7 @@ async def _users(representations: Sequence[Mapping[str, Any]], _context: Context
     return [User(id=strawberry.ID(each["id"])) if local("User", each.get("id")) else None for each in representations]
 
 
-SCHEMA = strawberry.federation.Schema(
+schema = strawberry.federation.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
@@ -516,7 +516,7 @@ SCHEMA = strawberry.federation.Schema(
     federation_version="2.9",
 )
 resolve_entities(
-    SCHEMA,
+    schema,
     {
         "Project": _projects,
         "ProjectCategory": _categories,
