@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,9 +12,11 @@ from sqlalchemy import ColumnElement, or_, select
 from strawberry import UNSET
 from strawberry.federation.schema_directives import Authenticated, ListSize
 
-from subgraphs.kit.entities import Representation, resolve_entities
+from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.ids import local_id, parse_id
+from subgraphs.users.entities import ENTITIES
+from subgraphs.users.enums import NotificationChannel, NotificationType, PartnerApplicationStatus
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import applications, notifications, sessions, users
 from subgraphs.users.service import accounts, partners, passwords
@@ -29,16 +31,11 @@ from subgraphs.users.types import (
     Info,
     InputError,
     Notification,
-    NotificationChannel,
-    NotificationType,
     Partner,
-    PartnerApplication,
     PartnerApplicationConnection,
     PartnerApplicationEdge,
     PartnerApplicationInput,
     PartnerApplicationPayload,
-    PartnerApplicationStatus,
-    Session,
     User,
     UserConnection,
     UserEdge,
@@ -370,64 +367,7 @@ def _printable(text: str | None) -> str:
     return "".join(character for character in text or "" if character.isprintable()).strip()[:100]
 
 
-# -- Entities ---------------------------------------------------------------------------------------------------------
-
-
-async def _rows(loader: Any, type_name: str, representations: Sequence[Representation]) -> list[Any]:
-    """The rows by the representations' ``id``, None where it is not an id of the type."""
-    ids = [parse_id(str(each.get("id"))) for each in representations]
-    known = [found[1] if found and found[0] == type_name else None for found in ids]
-    rows: Mapping[str, Any] = dict(
-        zip(wanted := sorted({id for id in known if id}), await loader.load_many(wanted), strict=True)
-    )
-    return [rows.get(id) if id else None for id in known]
-
-
-async def _users(representations: Sequence[Representation], context: Context) -> list[User | None]:
-    rows = await _rows(context.loaders.user, "User", representations)
-    return [row and user_of(row, context) for row in rows]
-
-
-async def _sessions(representations: Sequence[Representation], context: Context) -> list[Session | None]:
-    rows = await _rows(context.loaders.session, "Session", representations)
-    mine = context.identity.user_id
-    return [session_of(row, context) if row and row.user_id == mine else None for row in rows]
-
-
-async def _partners(representations: Sequence[Representation], context: Context) -> list[Partner | None]:
-    rows = await _rows(context.loaders.partner, "Partner", representations)
-    slugs = [str(each["slug"])[:100] for each in representations if "id" not in each and "slug" in each]
-    by_slug = {row.slug: row for row in await context.loaders.partner_by_slug.load_many(slugs) if row}
-    found = [
-        row if "id" in each else by_slug.get(str(each.get("slug")))
-        for row, each in zip(rows, representations, strict=True)
-    ]
-    return [row and partner_of(row) for row in found]
-
-
-async def _applications(representations: Sequence[Representation], context: Context) -> list[PartnerApplication | None]:
-    rows = await _rows(context.loaders.application, "PartnerApplication", representations)
-    identity = context.identity
-    reviews = "partners:review" in identity.scopes
-    return [application_of(row) if row and (reviews or row.applicant_id == identity.user_id) else None for row in rows]
-
-
-async def _notifications(representations: Sequence[Representation], context: Context) -> list[Notification | None]:
-    rows = await _rows(context.loaders.notification, "Notification", representations)
-    mine = context.identity.user_id
-    return [notification_of(row) if row and row.recipient_id == mine else None for row in rows]
-
-
 schema = strawberry.federation.Schema(
     query=Query, mutation=Mutation, subscription=Subscription, types=[InputError], federation_version="2.9"
 )
-resolve_entities(
-    schema,
-    {
-        "User": _users,
-        "Session": _sessions,
-        "Partner": _partners,
-        "PartnerApplication": _applications,
-        "Notification": _notifications,
-    },
-)
+resolve_entities(schema, ENTITIES)

@@ -5,7 +5,6 @@ What is personal is shown to its owner and to those who hold ``users:read``; to 
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -18,110 +17,22 @@ from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether, reaso
 from subgraphs.kit.ids import global_id
 from subgraphs.kit.pagination import Page, page_size
 from subgraphs.kit.types import Node, PageInfo
+from subgraphs.users.enums import (
+    CheckStatus,
+    DeliveryAttemptStatus,
+    NotificationChannel,
+    NotificationType,
+    PartnerApplicationStatus,
+    PartnerCheckKind,
+    PartnerStatus,
+    UserErrorCode,
+    UserRole,
+)
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import notifications as notification_table
 from subgraphs.users.service.notifications import CHANNELS
 
 Info = strawberry.Info[Context, None]
-
-
-@strawberry.enum
-class UserErrorCode(enum.Enum):
-    INVALID = "INVALID"
-    REQUIRED = "REQUIRED"
-    UNIQUE = "UNIQUE"
-    NOT_FOUND = "NOT_FOUND"
-    NOT_ALLOWED = "NOT_ALLOWED"
-    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
-    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
-    TOKEN_EXPIRED = "TOKEN_EXPIRED"
-    TOKEN_INVALID = "TOKEN_INVALID"
-    PASSWORD_TOO_WEAK = "PASSWORD_TOO_WEAK"
-    ACCOUNT_LOCKED = "ACCOUNT_LOCKED"
-    SOCIAL_ALREADY_LINKED = "SOCIAL_ALREADY_LINKED"
-    DUPLICATE_BUSINESS_NUMBER = "DUPLICATE_BUSINESS_NUMBER"
-    RATE_LIMITED = "RATE_LIMITED"
-    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
-    VERSION_CONFLICT = "VERSION_CONFLICT"
-
-
-@strawberry.enum
-class UserRole(enum.Enum):
-    CUSTOMER = "CUSTOMER"
-    PARTNER = "PARTNER"
-    CREATOR = "CREATOR"
-    ADMIN = "ADMIN"
-
-
-@strawberry.enum
-class PartnerStatus(enum.Enum):
-    ONBOARDING = "ONBOARDING"
-    ACTIVE = "ACTIVE"
-    SUSPENDED = "SUSPENDED"
-    CLOSED = "CLOSED"
-
-
-@strawberry.enum
-class PartnerApplicationStatus(enum.Enum):
-    SUBMITTED = "SUBMITTED"
-    IN_REVIEW = "IN_REVIEW"
-    CHANGES_REQUESTED = "CHANGES_REQUESTED"
-    APPROVED = "APPROVED"
-    REJECTED = "REJECTED"
-
-
-@strawberry.enum
-class PartnerCheckKind(enum.Enum):
-    BUSINESS_NUMBER = "BUSINESS_NUMBER"
-    BANK_ACCOUNT = "BANK_ACCOUNT"
-    TERMS = "TERMS"
-    CONTACT = "CONTACT"
-    MANUAL_REVIEW = "MANUAL_REVIEW"
-
-
-@strawberry.enum
-class CheckStatus(enum.Enum):
-    PENDING = "PENDING"
-    PASSED = "PASSED"
-    FAILED = "FAILED"
-    WAIVED = "WAIVED"
-
-
-@strawberry.enum
-class NotificationChannel(enum.Enum):
-    IN_APP = "IN_APP"
-    EMAIL = "EMAIL"
-    SMS = "SMS"
-    PUSH = "PUSH"
-
-
-@strawberry.enum
-class DeliveryAttemptStatus(enum.Enum):
-    QUEUED = "QUEUED"
-    SENT = "SENT"
-    FAILED = "FAILED"
-    SUPPRESSED = "SUPPRESSED"
-
-
-@strawberry.enum
-class NotificationType(enum.Enum):
-    PAYMENT_COMPLETED = "PAYMENT_COMPLETED"
-    PAYMENT_FAILED = "PAYMENT_FAILED"
-    PLEDGE_FAILED = "PLEDGE_FAILED"
-    PROJECT_UPDATED = "PROJECT_UPDATED"
-    PROJECT_CANCELED = "PROJECT_CANCELED"
-    SHIPMENT_READY = "SHIPMENT_READY"
-    SHIPMENT_DISPATCHED = "SHIPMENT_DISPATCHED"
-    DELIVERED = "DELIVERED"
-    PURCHASE_CONFIRMATION_REQUESTED = "PURCHASE_CONFIRMATION_REQUESTED"
-    BILLING_UPCOMING = "BILLING_UPCOMING"
-    BILLING_FAILED = "BILLING_FAILED"
-    DEPOSIT_WAITING = "DEPOSIT_WAITING"
-    REFUND_COMPLETED = "REFUND_COMPLETED"
-    PARTNER_APPLICATION_REVIEWED = "PARTNER_APPLICATION_REVIEWED"
-    BACK_IN_STOCK = "BACK_IN_STOCK"
-    COMMENT_REPLIED = "COMMENT_REPLIED"
-    SETTLEMENT_PAID = "SETTLEMENT_PAID"
 
 
 @strawberry.interface

@@ -82,6 +82,7 @@ class World:
     clock: Clock
     deps: Deps
     changes: InProcessChanges
+    runtime: Runtime
 
     def headers(self, member: Member | None = None, ip: str = "203.0.113.7", **more: str) -> dict[str, str]:
         claims: dict[str, Any] = {"sub": None, "exp": time.time() + 60}
@@ -190,7 +191,7 @@ async def open_world(url: str) -> AsyncIterator[World]:
         runtime = Runtime(common, database, MemoryBroker(), changes, clock)
         keys, passwords = SigningKeys(database, settings, clock), PasswordPool(settings)
         deps = Deps(database, settings, passwords, keys, changes, clock, lambda: None)
-        yield World(app.build(runtime, settings), database, clock, deps, changes)
+        yield World(app.build(runtime, settings), database, clock, deps, changes, runtime)
 
 
 @pytest.fixture

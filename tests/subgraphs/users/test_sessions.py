@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from joserfc import jwt
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
+from subgraphs.kit.errors import Unavailable
 from subgraphs.kit.ids import global_id, new_ulid
 from subgraphs.users.models import refresh_tokens, sessions, throttles, users
+from subgraphs.users.passwords import PasswordPool
+from subgraphs.users.settings import Settings
 from tests.subgraphs.users.conftest import LOG_IN, PASSWORD, Member, World
 
 REFRESH = """mutation($token: String!) { tokenRefresh(refreshToken: $token) {
@@ -200,14 +203,10 @@ async def test_an_old_hash_is_renewed_at_log_in(world: World) -> None:
     assert "m=64,t=1,p=1" in hash
 
 
-async def test_too_many_hashes_at_once_are_refused_not_queued_for_ever(world: World) -> None:
-    await world.register("buyer@example.com")
-    # The queue of the built subgraph has room for 66; each log-in comes from a network of its own.
-    asked = (
-        world.ask(LOG_IN, email="buyer@example.com", password="wrong", ip=f"192.0.2.{number}") for number in range(120)
-    )
-    answers = await asyncio.gather(*asked)
-    codes = {error["extensions"]["code"] for answer in answers for error in answer.get("errors", ())}
-    assert codes <= {"SERVICE_UNAVAILABLE"}
-    assert any(answer["data"] for answer in answers)
-    await world.run(delete(throttles))
+async def test_hashes_beyond_the_queue_are_refused_and_the_room_comes_back() -> None:
+    pool = PasswordPool(Settings(argon2_memory_kib=64, argon2_passes=1, hash_threads=1, hash_queue=2))
+    outcomes = await asyncio.gather(*(pool.hash("x") for _ in range(5)), return_exceptions=True)
+    assert [isinstance(each, Unavailable) for each in outcomes] == [False, False, False, True, True]
+    assert await pool.verify(await pool.hash("x"), "x")
+    assert not await pool.verify("not a hash", "x")
+    pool.close()
