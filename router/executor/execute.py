@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.completion import Error
@@ -72,9 +72,9 @@ class CompiledPlan:
         """
         run = self._run(variables, transports, context)
         if self._verbatim is not None and context.report is None:
-            transport: object = transports.get(self._verbatim.subgraph)
-            if isinstance(transport, RawTransport) and transport.trusted:
-                return await self._pass_through(self._verbatim, transport, run)
+            transport = transports.get(self._verbatim.subgraph)
+            if getattr(transport, "trusted", False):
+                return await self._pass_through(self._verbatim, cast(RawTransport, transport), run)
         await self._step(run)
         return self._answer(run, known)
 

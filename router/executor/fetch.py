@@ -191,29 +191,33 @@ class _EntityStep:
             self._report(run, response.errors, batch)
 
     def _merge_entities(self, answer: list[Any], targets: Targets, isolate: bool) -> None:
-        for entity, places in zip(answer, targets, strict=True):
+        for entity, groups in zip(answer, targets, strict=True):
             # Null: the subgraph does not know this entity. Its fields stay missing.
             if type(entity) is not dict:
                 continue
             self._rewrite(entity)
-            for place in places:
-                merge_object(place, copied(entity) if isolate else entity)
+            # Places at one path are treated alike from here on, so they may share the answer's objects.
+            for index, group in enumerate(groups):
+                own = copied(entity) if isolate and index else entity
+                for place in group:
+                    merge_object(place, own)
 
     def _report(self, run: Run, errors: list[Any], batch: Batch) -> None:
         located: dict[int, list[DataPath]] = {}
         for entities, _, _ in batch:
             for path in entities.paths:
                 for found, at in walk_located(run.data, path):
-                    places = located.setdefault(id(found), [])
-                    if at not in places:
-                        places.append(at)
+                    known = located.setdefault(id(found), [])
+                    if at not in known:
+                        known.append(at)
         by_alias = {entities.alias: targets for entities, _, targets in batch}
         for raw in errors:
             below = error_path(raw)
             targets = by_alias.get(str(below[0]), []) if below else []
             index = below[1] if len(below) > 1 else None
             if isinstance(index, int) and 0 <= index < len(targets):
-                at_all = {at: None for target in targets[index] for at in located.get(id(target), [])}
+                places = (place for group in targets[index] for place in group)
+                at_all = {at: None for place in places for at in located.get(id(place), [])}
                 for at in at_all:
                     where = response_path(run.shape, run.data, (*at, *below[2:]))
                     run.add_error(_reported(raw, self._fetch, run, where))

@@ -8,7 +8,7 @@ so it is done only for transports whose operator has said so.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import msgspec
 from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, parse
@@ -17,7 +17,6 @@ from router.executor.transport import SubgraphRequest
 from router.query_plan.nodes import Fetch, QueryPlan, Shape
 
 
-@runtime_checkable
 class RawTransport(Protocol):
     """A transport that can give the body of an answer as it came. ``trusted``: its values need no checking."""
 

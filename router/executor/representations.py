@@ -14,9 +14,11 @@ from router.executor.paths import Object, write_walk
 from router.executor.source import Source
 from router.query_plan.nodes import EntityFetch, Path, RepresentationField, RepresentationSelection
 
-Targets = list[list[Object]]
+Targets = list[list[list[Object]]]
+"""For each representation the objects it came from, those of one path together."""
+
 Collect = Callable[[Object], tuple[list[Object], Targets]]
-"""Data to representations, and for each of them the objects it came from."""
+"""Data to representations and their targets."""
 
 _MISSING: Any = object()
 
@@ -64,7 +66,7 @@ def _flat_collect(fetch: EntityFetch) -> Collect:
     with source.block("def collect(data):"):
         source.line("representations = []; targets = []; seen = {}")
         for path in fetch.paths:
-            source.line("level = [data]")
+            source.line("level = [data]; here = {}")
             write_walk(source, path)
             with source.block("for o in level:"):
                 source.line("t = o.get('__typename')")
@@ -97,13 +99,18 @@ def _write_selection(source: Source, selection: RepresentationSelection) -> None
         if typename is not None:
             members.insert(0, f"'__typename': {typename}")
         source.line(f"key = ({', '.join([typename or 'None', *names])},)")
+        source.line("group = here.get(key)")
+        with source.block("if group is not None:"):
+            source.line("group.append(o)")
+            source.line("continue")
+        source.line("here[key] = group = [o]")
         source.line("n = seen.get(key)")
         with source.block("if n is None:"):
             source.line("seen[key] = len(representations)")
             source.line(f"representations.append({{{', '.join(members)}}})")
-            source.line("targets.append([o])")
+            source.line("targets.append([group])")
         with source.block("else:"):
-            source.line("targets[n].append(o)")
+            source.line("targets[n].append(group)")
         source.line("continue")
 
 
@@ -118,6 +125,7 @@ def _general_collect(fetch: EntityFetch) -> Collect:
         targets: Targets = []
         seen: dict[bytes, int] = {}
         for walk in walks:
+            here: dict[bytes, list[Object]] = {}
             for found in walk(data):
                 try:
                     representation = build(found, fetch.representations)
@@ -126,12 +134,16 @@ def _general_collect(fetch: EntityFetch) -> Collect:
                 if representation is None:
                     continue
                 key = write_json(representation)
+                if key in here:
+                    here[key].append(found)
+                    continue
+                here[key] = [found]
                 if key in seen:
-                    targets[seen[key]].append(found)
+                    targets[seen[key]].append(here[key])
                 else:
                     seen[key] = len(representations)
                     representations.append(representation)
-                    targets.append([found])
+                    targets.append([here[key]])
         return representations, targets
 
     return collect
