@@ -15,7 +15,7 @@ from messaging.memory import MemoryBroker
 from messaging.relay import Relay
 from subgraphs.kit.ids import global_id, new_ulid
 from subgraphs.users import app
-from subgraphs.users.models import Base, notifications, outbox, partner_members, partners, sessions, users
+from subgraphs.users.models import Base, notifications, outbox, partner_members, partners, users
 from subgraphs.users.service import announce_partners, announce_users
 from tests.subgraphs.users.conftest import Member, World
 
@@ -202,17 +202,3 @@ async def test_the_migrations_make_what_the_models_say_and_can_be_undone(any_wor
         assert await connection.run_sync(differences) == []
     await any_world.database.close()
     await downgrade(database_url, app.MIGRATIONS, "base")
-
-
-async def test_the_audit_is_silent_when_all_is_well_and_names_what_is_not(world: World) -> None:
-    member = await world.member()
-    assert await world.audit() == []
-    await world.run(update(users).values(email=None, deleted_at=world.clock()))
-    assert await world.audit() == ["users.withdrawn_is_erased"]
-    await world.run(update(users).values(deleted_at=None))
-    await world.run(insert(partners).values([seller(world, new_ulid())]))
-    assert await world.audit() == ["users.sellers"]
-    await world.run(insert(partner_members).values(user_id=member.id, partner_id=(await world.rows(partners))[0].id))
-    assert await world.audit() == ["users.members"]
-    await world.run(update(sessions).values(revoked_at=world.clock()))
-    assert await world.audit() == ["users.members"]
