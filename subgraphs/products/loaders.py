@@ -139,6 +139,11 @@ class Context:
     shop: Shop
     cursors: Cursors
 
+    def forget(self) -> None:
+        """Drop everything read so far: each event of a subscription is answered from what the tables say then."""
+        for name in self.__dict__.keys() - {"identity", "shop", "cursors"}:
+            del self.__dict__[name]
+
     async def viewer(self) -> Viewer:
         """The caller with his sellers, read once."""
         return await self._viewer

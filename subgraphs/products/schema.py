@@ -299,12 +299,11 @@ class Subscription:
         if not 1 <= len(ids) <= MAX_WATCHED:
             raise Rejected("INVALID", f"1 to {MAX_WATCHED} variants.", ["ids"])
         ulids = sorted({local_id("ProductVariant", each, field=["ids"]) for each in ids})
-        shop = info.context.shop
-        async for topic in shop.changes.listen(*(f"variant:{ulid}" for ulid in ulids)):
-            # Each event is read anew: the loaders of the subscription's own context would answer from memory.
-            now = Context(info.context.identity, shop, info.context.cursors)
-            row = await now.variants.load(topic.removeprefix("variant:"))
-            if row is not None and (await now.viewer()).may_see(await now.products.load(row.product_id)):
+        context = info.context
+        async for topic in context.shop.changes.listen(*(f"variant:{ulid}" for ulid in ulids)):
+            context.forget()
+            row = await context.variants.load(topic.removeprefix("variant:"))
+            if row is not None and (await context.viewer()).may_see(await context.products.load(row.product_id)):
                 yield variant_of(row)
 
 
