@@ -35,7 +35,10 @@ def check_sharing(context: MergeContext, merged: Merged) -> None:
 def check_shared_runtime_types(context: MergeContext, merged: Merged) -> None:
     """Subgraphs that answer the same question must at least be able to give the same answer."""
     for type_ in merged.types.values():
-        for name in type_.fields if type_.kind == "object" else ():
+        visible = type_.kind == "object" and not type_.has("inaccessible")
+        for name, field in type_.fields.items() if visible else ():
+            if field.has("inaccessible"):
+                continue
             present = [(s, t.fields[name]) for s, t in context.sources(type_.name) if name in t.fields]
             owners = resolving(context, type_.name, present)
             if len(owners) > 1:
