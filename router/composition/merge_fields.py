@@ -63,7 +63,7 @@ def _merge_field(context: MergeContext, into: TypeDefinition, name: str, sources
         _merge_type(context, place, owning),
         merge_arguments(context, where, owning),
     )
-    _check_externals(context, place, merged, external)
+    _check_externals(context, place, merged, {field.type for _, field in owning}, external)
     return merged
 
 
@@ -80,11 +80,11 @@ def _merge_type(context: MergeContext, place: str, sources: FieldSources) -> str
     return chosen
 
 
-def _check_externals(context: MergeContext, place: str, merged: Field, external: FieldSources) -> None:
-    """What a subgraph says of another's field has to agree with what the field became."""
+def _check_externals(context: MergeContext, place: str, merged: Field, types: set[str], external: FieldSources) -> None:
+    """What a subgraph says of another's field has to agree with what some owner says of it."""
     for subgraph, field in external:
         where = f'{place} is @external in "{subgraph.name}"'
-        if field.type != merged.type:
+        if field.type not in types:
             message = f"{where} with type {field.type}, but its type is {merged.type}."
             context.report.error(Code.EXTERNAL_TYPE_MISMATCH, message, (subgraph, field))
         for argument in merged.arguments.values():
