@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from router.errors import RequestErrorCode, SubgraphError
+from router.executor.contextual import ContextCollect
 from router.executor.failures import error_path, failed_fetch, subgraph_error
 from router.executor.merge import copied, merge_object
 from router.executor.paths import DataPath, Object, response_path, walk_located
@@ -32,7 +33,9 @@ def compile_fetch(fetch: Fetch, isolate: frozenset[str] = frozenset()) -> Step:
     ``isolate`` names the entity fetches (by alias) whose answers must not be shared between the places they are
     merged into, because later fetches treat these places differently.
     """
-    if fetch.entities:
+    if any(entities.contexts for entities in fetch.entities):
+        step = _ContextualStep(fetch, isolate).run
+    elif fetch.entities:
         step = _EntityStep(fetch, isolate).run
     else:
         step = _InnerRootFetch(fetch).run if fetch.path else RootFetch(fetch).run
@@ -164,8 +167,8 @@ class _EntityStep:
         ]
         await asyncio.gather(*(self._send(run, part) for part in parts))
 
-    async def _send(self, run: Run, batch: Batch) -> None:
-        variables: dict[str, Any] = {entities.variable: sent for entities, sent, _ in batch}
+    async def _send(self, run: Run, batch: Batch, values: dict[str, Any] | None = None) -> None:
+        variables: dict[str, Any] = {entities.variable: sent for entities, sent, _ in batch} | (values or {})
         count = sum(len(sent) for _, sent, _ in batch)
         try:
             response = await call(self._fetch, run, request_for(self._fetch, run, variables), count)
@@ -224,6 +227,19 @@ class _EntityStep:
             else:
                 where = response_path(run.shape, run.data, _static_path(batch[0][0].paths[0]))
                 run.add_error(_reported(raw, self._fetch, run, where))
+
+
+class _ContextualStep(_EntityStep):
+    """An entity fetch whose variables depend on what stands above the entities."""
+
+    def __init__(self, fetch: Fetch, isolate: frozenset[str]) -> None:
+        super().__init__(fetch, isolate)
+        self._entities = fetch.entities[0]
+        self._parts = ContextCollect(self._entities)
+
+    async def run(self, run: Run) -> None:
+        parts = self._parts(run.data)
+        await asyncio.gather(*(self._send(run, [(self._entities, sent, at)], values) for values, sent, at in parts))
 
 
 def _static_path(path: Path) -> DataPath:

@@ -26,6 +26,9 @@ Place = tuple[PathSegment, ...]
 def isolated_entities(node: PlanNode | None) -> dict[int, frozenset[str]]:
     """By fetch id: the aliases of entity fetches whose answers must be copied for each place."""
     fetches = list(all_fetches(node))
+    if any(entities.contexts for fetch in fetches for entities in fetch.entities):
+        # What such a fetch brings depends on the objects above: no two places are alike.
+        return {fetch.id: frozenset(entities.alias for entities in fetch.entities) for fetch in fetches}
     places = [
         (fetch.id, entities.alias, [_place(path) for path in entities.paths])
         for fetch in fetches

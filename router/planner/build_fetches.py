@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from router.errors import PlanningError
+from router.operation.model import Argument
 from router.planner.fetch_graph import Entity, FetchGraph, FetchGroup, merge_fields
 from router.planner.positions import Position
 from router.planner.query_tree import Branch, Enter, Select
 from router.planner.selection_tree import SelectionTree
 from router.query_graph.build import QueryGraph
-from router.query_graph.model import Node, Want
+from router.query_graph.model import ContextUse, Node, Want
 from router.query_plan.nodes import (
+    ContextValue,
     Items,
     Key,
     OnTypes,
@@ -32,6 +34,10 @@ class Here:
     position: Position
     path: Path
     scope: int | None = None
+    levels: tuple[tuple[Position, Path], ...] = ()
+    """The positions above, this one included, and the paths to them: where contexts come from."""
+    arguments: tuple[tuple[ContextUse, str], ...] = ()
+    """The contextual arguments of the fetch just entered, with their variables."""
 
 
 class FetchBuilder:
@@ -43,10 +49,15 @@ class FetchBuilder:
         self.first_id = first_id
         self.fetches = FetchGraph()
         self._entered: dict[tuple[object, ...], FetchGroup] = {}
+        self._brought: dict[tuple[Position, str], set[FetchGroup]] = {}
+        self._waiting: list[tuple[FetchGroup, Position, tuple[RepresentationField, ...]]] = []
 
     def build(self, branch: Branch, position: Position) -> FetchGraph:
         """All fetches of a branch that starts at the operation's root."""
-        self._branch(branch, Here(None, SelectionTree(), position, ()))
+        self._branch(branch, Here(None, SelectionTree(), position, (), levels=((position, ()),)))
+        for group, place, fields in self._waiting:
+            for member in fields:
+                group.parents |= self._brought.get((place, member.key), set()) - {group}
         return self.fetches
 
     def _branch(self, branch: Branch, here: Here) -> set[FetchGroup]:
@@ -74,11 +85,20 @@ class FetchBuilder:
         slot = here.position.slots[want.key] if want.key else here.position.slot(want.name, want.arguments)
         type_source = self.graph.definition(node).fields[want.name].joins[node.subgraph].type
         key = slot.key_for(self.graph.possible(node), self._form(type_source))
-        tree = here.tree.select(key, want.name, want.arguments, want.directives, leaf=select.branch is None)
+        given = [Argument(use.argument.name, f"${variable}") for use, variable in self._given(select, here)]
+        arguments = (*want.arguments, *given)
+        tree = here.tree.select(key, want.name, arguments, want.directives, leaf=select.branch is None)
+        if here.group:
+            self._brought.setdefault((here.position, key), set()).add(here.group)
         if select.branch is None:
             return set()
         path = (*here.path, Key(key), *(Items() for _ in range(type_source.count("["))))
-        return self._branch(select.branch, replace(here, tree=tree, position=slot.child, path=path))
+        levels = (*here.levels, (slot.child, path))
+        return self._branch(select.branch, replace(here, tree=tree, position=slot.child, path=path, levels=levels))
+
+    def _given(self, select: Select, here: Here) -> list[tuple[ContextUse, str]]:
+        """The contextual arguments that this subgraph's field takes."""
+        return [pair for pair in here.arguments if pair[0].argument in select.edge.context_arguments]
 
     def _form(self, type_source: str) -> str:
         """What must agree where two fields share a response name (GraphQL, SameResponseShape)."""
@@ -94,13 +114,30 @@ class FetchBuilder:
         group = self._group(enter, here, fields, parents)
         tree = group.entities[0].tree if group.entities else group.root
         assert tree is not None
-        return self._branch(enter.branch, replace(here, group=group, tree=tree))
+        arguments = tuple((use, f"contextual_{index}") for index, use in enumerate(enter.contexts))
+        if arguments:
+            self._add_contexts(group, arguments, here)
+        return self._branch(enter.branch, replace(here, group=group, tree=tree, arguments=arguments))
+
+    def _add_contexts(self, group: FetchGroup, arguments: tuple[tuple[ContextUse, str], ...], here: Here) -> None:
+        """Have the fetch read the contexts from above, outermost first, and wait for those who bring them."""
+        values: list[ContextValue] = []
+        types, done = [], 0
+        for use, variable in sorted(arguments, key=lambda pair: pair[0].level):
+            position, path = here.levels[use.level]
+            fields = self._members(use.wants, position, None, strict=False)
+            values.append(ContextValue(variable, path[done:], fields))
+            types.append(use.argument.type)
+            self._waiting.append((group, position, fields))
+            done = len(path)
+        entity = group.entities[0]
+        entity.contexts, entity.context_types = tuple(values), tuple(types)
 
     def _group(
         self, enter: Enter, here: Here, fields: tuple[RepresentationField, ...], parents: set[FetchGroup]
     ) -> FetchGroup:
         target = enter.move.target
-        identity = (target, enter.move.typename, here.path, here.scope, fields, frozenset(parents))
+        identity = (target, enter.move.typename, here.path, here.scope, fields, enter.contexts, frozenset(parents))
         if identity in self._entered:
             return self._entered[identity]
         number = self.first_id + len(self.fetches.groups)
@@ -128,7 +165,7 @@ class FetchBuilder:
         return fields
 
     def _members(
-        self, wants: tuple[Want, ...], position: Position, target: Node, strict: bool
+        self, wants: tuple[Want, ...], position: Position, target: Node | None, strict: bool
     ) -> tuple[RepresentationField, ...]:
         """What is sent of the objects at a position, read under the data keys they have there."""
         members: tuple[RepresentationField, ...] = ()
@@ -140,19 +177,21 @@ class FetchBuilder:
                 members = merged
         return members
 
-    def _member(self, want: Want, position: Position, target: Node, strict: bool) -> RepresentationField:
+    def _member(self, want: Want, position: Position, target: Node | None, strict: bool) -> RepresentationField:
         slot = position.slot(want.name, want.arguments)
         key = next((slot.type_keys[t] for t in sorted(want.types) if t in slot.type_keys), slot.key)
-        definition = self.graph.definition(target).fields.get(want.name)
-        join = definition.joins.get(target.subgraph) if definition else None
+        definition = self.graph.definition(target).fields.get(want.name) if target else None
+        join = definition.joins.get(target.subgraph) if definition and target else None
         required = strict and bool(join and join.type.endswith("!"))
         if not want.selections:
             return RepresentationField(want.name, key, required=required)
-        inner = Node(target.subgraph, named_type(join.type if join else definition.type)) if definition else target
+        inner = (
+            Node(target.subgraph, named_type(join.type if join else definition.type)) if definition and target else None
+        )
         return RepresentationField(want.name, key, self._nested(want.selections, slot.child, inner, strict), required)
 
     def _nested(
-        self, wants: tuple[Want, ...], position: Position, target: Node, strict: bool
+        self, wants: tuple[Want, ...], position: Position, target: Node | None, strict: bool
     ) -> tuple[RepresentationSelection, ...]:
         """The members of a nested object; one selection a type where they differ by type."""
         if all(want.name != "__typename" for want in wants):
@@ -166,7 +205,10 @@ class FetchBuilder:
                 frozenset({name}),
                 "",
                 self._members(
-                    tuple(want for want in wants if name in want.types), position, Node(target.subgraph, name), strict
+                    tuple(want for want in wants if name in want.types),
+                    position,
+                    Node(target.subgraph, name) if target else None,
+                    strict,
                 ),
             )
             for name in every

@@ -6,18 +6,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from router.planner.selection_tree import SelectionTree
-from router.query_plan.nodes import OnTypes, OperationKind, Path, RepresentationField, RepresentationSelection
+from router.query_plan.nodes import (
+    ContextValue,
+    OnTypes,
+    OperationKind,
+    Path,
+    RepresentationField,
+    RepresentationSelection,
+)
 
 
 @dataclass(eq=False, slots=True)
 class Entity:
-    """The ``_entities`` part of a fetch: objects at ``paths``, what is sent of them, what is asked for."""
+    """The ``_entities`` part of a fetch: objects at ``paths``, what is sent of them, what is asked for.
+
+    ``contexts`` are values from above, ``context_types`` the types of their variables.
+    """
 
     paths: list[Path]
     type: str
     typename: str
     fields: tuple[RepresentationField, ...]
     tree: SelectionTree
+    contexts: tuple[ContextValue, ...] = ()
+    context_types: tuple[str, ...] = ()
 
     def representations(self) -> tuple[RepresentationSelection, ...]:
         """What is sent, as the executor reads it."""
@@ -45,6 +57,11 @@ class FetchGroup:
     def empty(self) -> bool:
         """Whether nothing is asked for."""
         return (self.root is None or self.root.empty) and all(entity.tree.empty for entity in self.entities)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it cannot share a request: a root fetch, or one whose variables differ from object to object."""
+        return self.root is not None or any(entity.contexts for entity in self.entities)
 
     def trees(self) -> Iterator[SelectionTree]:
         """Its selection trees."""

@@ -72,7 +72,7 @@ def _option(node: Node, option: Option) -> str:
     cost = f"{option.cost.requests} fetches, {option.cost.rounds} rounds more"
     if option.place is None:
         return f"at {node}: {cost}"
-    move, inputs = option.place
+    move, inputs, _ = option.place
     start = f"from {node} " if node.subgraph else ""
     return f"{start}{_move(move)} sending {_set(inputs)}: {cost}" if inputs else f"{start}{_move(move)}: {cost}"
 

@@ -65,6 +65,7 @@ def make_fetch(group: FetchGroup, variables: Variables) -> Fetch:
             variable=prefix if len(group.entities) == 1 else f"{prefix}_{index}",
             paths=tuple(entity.paths),
             representations=entity.representations(),
+            contexts=entity.contexts,
         )
         for index, entity in enumerate(group.entities)
     )
@@ -81,6 +82,9 @@ def make_fetch(group: FetchGroup, variables: Variables) -> Fetch:
 
 def _document(group: FetchGroup, entities: tuple[EntityFetch, ...], used: list[VariableDefinition]) -> str:
     definitions = [f"${entity.variable}: [_Any!]!" for entity in entities]
+    for part in group.entities:
+        named = zip(part.contexts, part.context_types, strict=True)
+        definitions += [f"${context.variable}: {type_source}" for context, type_source in named]
     for variable in used:
         default = f" = {variable.default}" if variable.default is not None else ""
         definitions.append(f"${variable.name}: {variable.type}{default}")

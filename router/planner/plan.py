@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from router.errors import PlanningError
 from router.operation.model import Operation
 from router.planner.build_fetches import FetchBuilder
+from router.planner.contexts import add_contexts
 from router.planner.deferred import add_deferred
 from router.planner.fetch_graph import FetchGraph
 from router.planner.intake import Intake
@@ -71,7 +72,7 @@ class Stages:
         self.search = Search(graph, deadline)
         self.intake = Intake(graph.supergraph)
         self.entries = self.intake.read(operation)
-        self.wants = self.intake.wants(self.entries)
+        self.wants = add_contexts(graph, self.intake.wants(self.entries), operation.root_type)
         self.root = Node("", operation.root_type)
         self.variables = {variable.name: variable for variable in operation.variables}
         self.fetch_count = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from router.query_graph.model import FieldEdge, KeyMove, Node, Want
+from router.query_graph.model import ContextUse, FieldEdge, KeyMove, Node, Want
 
 ROUND = 256
 """Bits a round takes in ``Cost.fetches``: one for each subgraph, as many as there can be."""
@@ -92,6 +92,7 @@ class Enter:
     sources: tuple[Branch, ...]
     branch: Branch
     cost: Cost
+    contexts: tuple[ContextUse, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

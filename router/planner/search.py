@@ -16,12 +16,12 @@ from router.errors import PlanningError
 from router.planner.choose import choose
 from router.planner.query_tree import FREE, Branch, Cast, Cost, Enter, Select, arrival, one_fetch, total
 from router.query_graph.build import QueryGraph
-from router.query_graph.model import FieldEdge, KeyMove, Node, Want
+from router.query_graph.model import ContextUse, FieldEdge, KeyMove, Node, Want
 
 Visited: TypeAlias = frozenset[str]
 """What is already being looked for at this position: subgraphs by key, fields by what they require."""
 
-Place: TypeAlias = tuple[KeyMove, tuple[Want, ...]]
+Place: TypeAlias = tuple[KeyMove, tuple[Want, ...], tuple[ContextUse, ...]]
 Solve: TypeAlias = Callable[[tuple[Want, ...], Node, Visited], Branch | None]
 NOTHING: Visited = frozenset()
 
@@ -128,12 +128,13 @@ class Search:
                 groups.setdefault(option.place, []).append((want, option))
         enters = []
         cost = Cost(lost=lost) | total(picked)
-        for (move, inputs), members in groups.items():
+        for (move, inputs, contexts), members in groups.items():
             branch = self.arrive(tuple(want for want, _ in members), move.target, visited)
             if branch is None:
                 return None
             sources = members[0][1].sources
-            enters.append(Enter(move, inputs, sources, branch, self._entering(node, sources, move, branch)))
+            cost_here = self._entering(node, sources, move, branch)
+            enters.append(Enter(move, inputs, sources, branch, cost_here, contexts))
         return Branch(node, selects, (), tuple(enters), cost)
 
     def arrive(self, wants: tuple[Want, ...], target: Node, visited: Visited) -> Branch | None:
@@ -197,7 +198,8 @@ class Search:
         if target.subgraph in visited or (edge is None and not self.graph.is_abstract(target)):
             return None
         requires = edge.requires if edge else ()
-        if not (again or requires) and (target.subgraph, target.type) == (node.subgraph, node.type):
+        contexts = want.contexts if edge and edge.context_arguments else ()
+        if not (again or requires or contexts) and (target.subgraph, target.type) == (node.subgraph, node.type):
             return None
         sources = self._sources(want, node, move, requires, visited)
         if sources is None:
@@ -206,7 +208,7 @@ class Search:
         if branch is None:
             return None
         cost = self._entering(node, sources, move, branch)
-        return Option(cost, place=(move, move.key + requires), sources=sources)
+        return Option(cost, place=(move, move.key + requires, contexts), sources=sources)
 
     def _entering(self, node: Node, sources: tuple[Branch, ...], move: KeyMove, branch: Branch) -> Cost:
         """What it costs to get a move's inputs, make the move and go on from there."""
@@ -296,7 +298,8 @@ class Search:
             branch = self.arrive((want,), target, visited) if sources else None
             if sources and branch:
                 cost = self._entering(node, sources, move, branch)
-                found.append(Enter(move, move.key + edge.requires, sources, branch, cost))
+                contexts = want.contexts if edge.context_arguments else ()
+                found.append(Enter(move, move.key + edge.requires, sources, branch, cost, contexts))
         return min(found, key=lambda enter: enter.cost.weight) if found else None
 
     def _casts(

@@ -27,11 +27,21 @@ class Want:
     key: str | None = None
     directives: tuple[str, ...] = ()
     defer: int | None = None
+    contexts: tuple[ContextUse, ...] = ()
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{a.name}: {a.value}" for a in self.arguments)
         inner = f" {{ {' '.join(map(str, self.selections))} }}" if self.selections else ""
         return self.name + (f"({arguments})" if arguments else "") + inner
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ContextUse:
+    """Where an argument from a ``@context`` comes from: ``wants`` of the object ``level`` composite fields down."""
+
+    argument: ContextArgument
+    level: int
+    wants: tuple[Want, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,18 +71,35 @@ class RepresentationSelection:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextValue:
+    """A variable of an entity fetch whose value stands above the entities (``@fromContext``).
+
+    ``path`` leads to the objects that hold it: from the root, or from the previous context value's objects.
+    ``fields``: the value is the first of these that is there, read down to a leaf by its only members.
+    """
+
+    variable: str
+    path: Path
+    fields: tuple[RepresentationField, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EntityFetch:
     """One ``_entities`` field of a fetch: which objects it is for and what it sends of them.
 
     ``alias`` is the response name of the ``_entities`` field, ``variable`` the name of its representations
     variable. Several ``paths`` may feed it; representations are deduplicated over all of them. The subgraph's answer
     for a representation is merged into every object it came from.
+
+    With ``contexts`` it is alone in its fetch and has one path, which begins with the paths of the context values.
+    Entities below objects with other values need another request.
     """
 
     alias: str
     variable: str
     paths: tuple[Path, ...]
     representations: tuple[RepresentationSelection, ...]
+    contexts: tuple[ContextValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

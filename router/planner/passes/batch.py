@@ -19,7 +19,7 @@ def batch(fetches: FetchGraph) -> None:
     schedule = _best_schedule(fetches)
     together: dict[Pair, FetchGroup] = {}
     for group in sorted(fetches.groups, key=lambda g: (schedule[g], g.id)):
-        if group.root is not None:
+        if group.alone:
             continue
         first = together.setdefault((group.subgraph, group.scope, schedule[group]), group)
         if first is not group:
@@ -60,7 +60,7 @@ def _schedule(fetches: FetchGraph, floors: Mapping[FetchGroup, int]) -> dict[Fet
 
 
 def _pair(group: FetchGroup, number: int) -> Pair | None:
-    return (group.subgraph, group.scope, number) if group.root is None else None
+    return (group.subgraph, group.scope, number) if not group.alone else None
 
 
 def _delays(schedule: Schedule) -> list[tuple[Pair, int]]:

@@ -16,7 +16,7 @@ def merge_siblings(fetches: FetchGraph) -> None:
 
 
 def _absorb(mine: Entity, other: Entity) -> bool:
-    if (mine.paths, mine.type, mine.typename) != (other.paths, other.type, other.typename):
+    if mine.contexts or (mine.paths, mine.type, mine.typename) != (other.paths, other.type, other.typename):
         return False
     fields = merge_fields(mine.fields, other.fields)
     if fields is None:
