@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
+from graphql import get_introspection_query
 
 from router.app import RouterApp
+from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse
 from router.settings import Limits, Settings
 from tests.router.pipeline.client import Response, call, data, post
 from tests.router.pipeline.subgraphs import router, subgraphs
@@ -285,6 +287,28 @@ async def test_introspection_is_for_development() -> None:
     count = sum(len(subgraph.requests) for subgraph in served.values())
     assert (await data(app, "{__schema{queryType{name}}}"))["__schema"] == {"queryType": {"name": "Query"}}
     assert sum(len(subgraph.requests) for subgraph in served.values()) == count
+
+
+async def test_explorers_can_introspect_within_the_limits() -> None:
+    """The standard introspection query is deep and long, and still within the defaults."""
+    schema = await data(router(subgraphs(), Settings(dev=True)), get_introspection_query(input_value_deprecation=True))
+    names = {directive["name"] for directive in schema["__schema"]["directives"]}
+    assert "defer" in names
+    assert "key" not in names
+
+
+async def test_a_request_that_takes_too_long_is_answered_with_504() -> None:
+    """The whole request has a limit of its own, whatever the subgraphs' transports do."""
+    served = subgraphs()
+
+    async def forever(request: SubgraphRequest) -> SubgraphResponse:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    served["accounts"].transport = InProcessTransport(forever)
+    response = await post(router(served, Settings(request_timeout=0.05)), "{me{id}}")
+    assert response.status == 504
+    assert response.json["errors"][0]["extensions"]["code"] == "REQUEST_TIMEOUT"
 
 
 async def test_the_plan_is_shown_in_development_on_request() -> None:
