@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+
+from sqlalchemy import column, select, table
 
 from db.migrate import create_database, upgrade
 from db.migrate import revise as write_revision
@@ -36,3 +39,20 @@ async def revise(name: str, message: str) -> None:
         url = f"sqlite+aiosqlite:///{folder}/{name}.sqlite"
         await upgrade(url, entry.migrations)
         await write_revision(url, entry.migrations, message)
+
+
+async def until_told(settings: Settings, within: float = 60) -> None:
+    """Until no outbox holds an event that has not left (or ``within`` seconds have passed): what one subgraph knows of
+    the demo's data, the others know then, too."""
+    deadline = asyncio.get_running_loop().time() + within
+    for name in subgraphs.ALL:
+        async with open_database(settings, name) as database:
+            while await _untold(database) and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(0.05)
+
+
+async def _untold(database: Database) -> bool:
+    outbox = table("outbox", column("position"), column("published_at"))
+    async with database.read() as connection:
+        query = select(outbox.c.position).where(outbox.c.published_at.is_(None)).limit(1)
+        return (await connection.execute(query)).first() is not None

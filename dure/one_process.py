@@ -11,8 +11,9 @@ from starlette.types import ASGIApp
 
 from dure import demo_data, subgraphs
 from dure.assembly import build, make_broker, make_changes, make_runtime
-from dure.databases import migrate
+from dure.databases import migrate, until_told
 from dure.doors import by_prefix
+from dure.progress import step
 from dure.serve import router_settings, serve
 from dure.settings import Settings
 from messaging.broker import Broker
@@ -30,8 +31,7 @@ from subgraphs.payments.transport import AsgiSender
 async def run(settings: Settings, announce: Callable[[], None]) -> None:
     """Migrate, load demo data, serve until told to stop. ``announce`` is called when the shop answers."""
     await migrate(settings)
-    if settings.loads_demo_data:
-        await demo_data.load(settings)
+    loaded = settings.loads_demo_data and await demo_data.load(settings)
     async with AsyncExitStack() as stack:
         broker = make_broker(settings)
         stack.push_async_callback(broker.close)
@@ -44,6 +44,9 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
         workers = [worker for subgraph in built.values() for worker in subgraph.workers]
         workers.append(Worker("provider.webhooks", simulator.run))
         async with _background(workers):
+            if loaded:
+                with step("telling the subgraphs of one another's data"):
+                    await until_told(settings)
             await serve(app, settings.host, settings.port, announce)
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 import aiohttp
 
 from dure import demo_data, subgraphs
-from dure.databases import migrate
+from dure.databases import migrate, until_told
 from dure.errors import StartError
 from dure.parts import url_of
 from dure.progress import console, step
@@ -30,8 +30,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
     if not settings.broker_url:
         raise StartError("--split needs RabbitMQ: set DURE_BROKER_URL (and DURE_DATABASE_URL, DURE_REDIS_URL)")
     await migrate(settings)
-    if settings.loads_demo_data:
-        await demo_data.load(settings)
+    loaded = settings.loads_demo_data and await demo_data.load(settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -43,6 +42,9 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
     try:
         with step(f"starting {len(parts)} processes"):
             await _until_ready(settings, stopping)
+        if loaded and not stopping.is_set():
+            with step("telling the subgraphs of one another's data"):
+                await until_told(settings)
         if not stopping.is_set():
             announce()
         await stopping.wait()

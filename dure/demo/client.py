@@ -55,13 +55,17 @@ class Shop:
 
     async def ask(self, name: str, **variables: Any) -> Answer:
         """Run a demo operation. Raises Unexpected for any GraphQL error or user error."""
+        return await self.ask_text(operation(name), **variables)
+
+    async def ask_text(self, document: str, **variables: Any) -> Answer:
+        """Run an operation given as text. Raises Unexpected for any GraphQL error or user error."""
         began = time.perf_counter()
-        body = {"query": operation(name), "variables": variables}
+        body = {"query": document, "variables": variables}
         async with self._session.post(f"{self._url}/graphql", json=body, headers=self._headers()) as response:
             answer = await response.json()
         took = (time.perf_counter() - began) * 1000
         if answer.get("errors") or not answer.get("data"):
-            raise Unexpected(f"{name}: {json.dumps(answer.get('errors'), ensure_ascii=False)}")
+            raise Unexpected(json.dumps(answer.get("errors"), ensure_ascii=False))
         for root, value in answer["data"].items():
             if isinstance(value, dict) and value.get("userErrors"):
                 raise Unexpected(f"{root}: {json.dumps(value['userErrors'], ensure_ascii=False)}")

@@ -18,16 +18,19 @@ CHUNK = 200
 Fill = Callable[[AsyncConnection], Awaitable[None]]
 
 
-async def load(settings: Settings) -> None:
-    """Load what is not there yet. A subgraph that has its part is left alone, whatever was changed since."""
+async def load(settings: Settings) -> bool:
+    """Load what is not there yet; whether anything was missing. A subgraph that has its part is left alone."""
+    loaded = False
     for name, (marker, marker_id, fill) in _parts(settings.demo_password.get_secret_value()).items():
         database = open_database(settings, name)
         try:
             if not await _has(database, marker, marker_id):
                 with step(f"demo data for {name}"):
                     await database.run(fill)
+                loaded = True
         finally:
             await database.close()
+    return loaded
 
 
 async def _has(database: Database, marker: Table, marker_id: str) -> bool:
