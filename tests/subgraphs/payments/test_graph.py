@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, cast
 
 from sqlalchemy import event
 
@@ -114,12 +115,17 @@ async def test_twenty_orders_cost_as_many_statements_as_one(world: World, buyer:
     assert len(statements) - of_one == of_one
 
 
+def subscribe(world: World, user: str, id: str) -> AsyncGenerator[dict[str, Any], None]:
+    headers = {CLAIMS_HEADER: sign_claims(SECRET, {"sub": user, "exp": 9e9})}
+    stream = world.subgraph.endpoint.subscribe(UPDATED, {"id": id}, None, headers)
+    return cast(AsyncGenerator[dict[str, Any], None], stream)
+
+
 async def test_a_subscriber_sees_the_payment_change(world: World, buyer: str) -> None:
     wanted = request(buyer, await world.card(buyer))
     await world.tell(wanted)
     id = global_id("Payment", (await world.payment_of(wanted.order_id))["id"])
-    headers = {CLAIMS_HEADER: sign_claims(SECRET, {"sub": buyer, "exp": 9e9})}
-    stream = world.subgraph.endpoint.subscribe(UPDATED, {"id": id}, None, headers)
+    stream = subscribe(world, buyer, id)
     assert (await anext(stream))["data"] == {"paymentUpdated": {"status": "READY"}}
     change = asyncio.ensure_future(anext(stream))
     for _ in range(3):  # let it begin to listen
@@ -133,8 +139,7 @@ async def test_nobody_else_may_subscribe(world: World, buyer: str) -> None:
     wanted = request(buyer, await world.card(buyer))
     await world.tell(wanted)
     id = global_id("Payment", (await world.payment_of(wanted.order_id))["id"])
-    headers = {CLAIMS_HEADER: sign_claims(SECRET, {"sub": new_ulid(), "exp": 9e9})}
-    stream = world.subgraph.endpoint.subscribe(UPDATED, {"id": id}, None, headers)
+    stream = subscribe(world, new_ulid(), id)
     answer = await anext(stream)
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     await stream.aclose()
