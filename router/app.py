@@ -139,7 +139,7 @@ class RouterApp:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 if self.source is not None:
-                    following = asyncio.create_task(follow(self.source, self.reload, POLL))
+                    following = asyncio.create_task(follow(self.source, self.reload, self.supergraph_sdl, POLL))
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 if following is not None:

@@ -45,18 +45,17 @@ def from_config(config: Path) -> Load:
     return load
 
 
-async def follow(load: Load, serve: Callable[[str], None], seconds: float) -> None:
-    """Look for changes for ever, and serve what is new. What cannot be served is reported, once, and left."""
+async def follow(load: Load, serve: Callable[[str], None], served: str, seconds: float) -> None:
+    """Look for ever for something else than ``served``. What cannot be served is reported, once, and left."""
     refused = ""
-    served: str | None = None
+    seen = served
     while True:
         try:
             sdl = await load()
-            if served is None:
-                served = sdl
-            elif sdl != served:
-                served = sdl
+            changed, seen = sdl != seen, sdl
+            if changed and sdl != served:
                 serve(sdl)
+                served = sdl
                 logger.info("a new supergraph is served")
             refused = ""
         except RouterError as error:
