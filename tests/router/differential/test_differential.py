@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 from random import Random
+from typing import Any
 
+import pytest
 from graphql import execute_sync, parse, validate
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from router.supergraph.api_schema import api_schema
 from router.supergraph.load import load_supergraph
 from tests.router.differential.operations import OperationMaker
 from tests.router.differential.resolve import SubgraphServer, monolith_resolver, resolve_type
-from tests.router.differential.world import World, make_world
+from tests.router.differential.world import FieldSpec, World, make_world
 
 EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "150"))
 
@@ -60,3 +62,17 @@ def check(world: World, random: Random, operations: int = 4) -> bool:
 def test_the_federated_answer_is_the_unsplit_answer(random: Random) -> None:
     """However a graph is split over subgraphs, clients cannot tell from the answers."""
     assume(check(make_world(random), random))
+
+
+def test_a_wrong_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oracle's own control: a subgraph that answers one field wrongly is found out within a few worlds."""
+
+    def wrong(server: SubgraphServer, f: FieldSpec, value: Any) -> Any:
+        return f"not {value}" if f.kind == "scalar" and isinstance(value, str) else right(server, f, value)
+
+    right = SubgraphServer.answer
+    monkeypatch.setattr(SubgraphServer, "answer", wrong)
+    with pytest.raises(AssertionError, match="found .*not E"):
+        for seed in range(10):
+            random = Random(seed)
+            check(make_world(random), random)

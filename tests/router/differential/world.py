@@ -124,7 +124,16 @@ class World:
 
     def required_value(self, f: FieldSpec, read: Any) -> str:
         """What a field with ``@requires`` answers, given how to read what it requires."""
-        return f"{f.name}<" + ",".join(str(read(name)) for name in map(bare, f.requires)) + ">"
+        return f"{f.name}<" + ",".join(told(read(bare(member)), member) for member in f.requires) + ">"
+
+
+def told(value: Any, member: str) -> str:
+    """What a required member's value says: of an object, the members that are asked for."""
+    if isinstance(value, list):
+        return "[" + ",".join(told(item, member) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{name}: {value[name]}" for name in member.partition("{")[2].rstrip(" }").split()) + "}"
+    return str(value)
 
 
 def bare(member: str) -> str:
@@ -202,11 +211,24 @@ def _fields(random: Random, world: World, spec: TypeSpec) -> None:
     for index in range(2):
         owner = random.choice(subgraphs)
         foreign = [f for f in [*scalars, *spec.fields.values()] if owner not in f.owners]
-        foreign = [f for f in foreign if f.kind in ("scalar", "required", "argument") and f.overridden != owner]
+        foreign = [f for f in foreign if _requirable(world, f, owner)]
         if foreign and random.random() < 0.7:
             chosen = {f.name: f for f in random.sample(foreign, min(len(foreign), random.randint(1, 2)))}
-            requires = [f'{f.name}(tag: "q")' if f.kind == "argument" else f.name for f in chosen.values()]
+            requires = [_member(world, f, owner) for f in chosen.values()]
             _add(spec, FieldSpec(f"q{index}", "required", owners=[owner], requires=requires))
+
+
+def _requirable(world: World, f: FieldSpec, subgraph: str) -> bool:
+    if f.kind in ("value", "values"):
+        return any(subgraph in having for having in world.value_fields.values())
+    return f.kind in ("scalar", "required", "argument") and f.overridden != subgraph
+
+
+def _member(world: World, f: FieldSpec, subgraph: str) -> str:
+    """The field as a member of a required set, as far as the subgraph knows it."""
+    if f.kind in ("value", "values"):
+        return f"{f.name} {{ {' '.join(n for n, having in world.value_fields.items() if subgraph in having)} }}"
+    return f'{f.name}(tag: "q")' if f.kind == "argument" else f.name
 
 
 def _reference(random: Random, world: World, name: str, subgraphs: list[str]) -> FieldSpec:
