@@ -16,6 +16,7 @@ from subgraphs.orders.entities import cart_of
 from subgraphs.orders.loaders import Context
 from subgraphs.orders.service.place import CartRef, PlaceOrder
 from subgraphs.orders.types.errors import errors_of
+from subgraphs.orders.types.optional import given
 from subgraphs.orders.types.order import Order
 from subgraphs.orders.types.payloads import CartLineInput, CartPayload, CheckoutInput, OrderCreateInput, OrderPayload
 
@@ -26,13 +27,14 @@ Info = strawberry.Info[Context, None]
 class Mutation:
     @strawberry.mutation
     async def cart_lines_add(
-        self, info: Info, lines: list[CartLineInput], cart_id: strawberry.ID | None = None
+        self, info: Info, lines: list[CartLineInput], cart_id: strawberry.ID | None = strawberry.UNSET
     ) -> CartPayload:
         context = info.context
 
         async def change() -> str:
             wanted = [_line(line, ["lines", str(index)]) for index, line in enumerate(lines)]
-            cart = local_id("Cart", cart_id, field=["cartId"]) if cart_id is not None else None
+            named = given(cart_id)
+            cart = None if named is None else local_id("Cart", named, field=["cartId"])
             return await context.service.add_to_cart(context.identity.user_id, cart, wanted)
 
         return await _cart_payload(context, change())
@@ -82,8 +84,8 @@ class Mutation:
         buyer = context.identity.require_user()
 
         async def place() -> str:
-            given = [_line(line, ["input", "lines", str(index)]) for index, line in enumerate(input.lines)]
-            lines = merge_lines(given, ["input", "lines"])
+            named = [_line(line, ["input", "lines", str(index)]) for index, line in enumerate(input.lines)]
+            lines = merge_lines(named, ["input", "lines"])
             body = [[line.variant_id, line.quantity] for line in lines] + _terms(input)
             request = _request(buyer, "orderCreate", idempotency_key, body)
             return await context.service.place(_command(buyer, "BUY_NOW", input, request, lines=lines))
@@ -115,13 +117,13 @@ class Mutation:
         return await _order_payload(context, confirm())
 
 
-def _line(given: CartLineInput, field: Sequence[str]) -> Line:
-    return Line(local_id("ProductVariant", given.variant_id, field=[*field, "variantId"]), given.quantity)
+def _line(line: CartLineInput, field: Sequence[str]) -> Line:
+    return Line(local_id("ProductVariant", line.variant_id, field=[*field, "variantId"]), line.quantity)
 
 
-def _terms(given: CheckoutInput | OrderCreateInput) -> list[Any]:
+def _terms(input: CheckoutInput | OrderCreateInput) -> list[Any]:
     """What makes two requests the same, besides what is bought."""
-    return [given.address_id, given.payment_method_id, str(given.expected_total)]
+    return [input.address_id, given(input.payment_method_id), str(input.expected_total)]
 
 
 def _request(buyer: str, operation: str, key: str, body: Any) -> idempotency.Request:
@@ -131,32 +133,32 @@ def _request(buyer: str, operation: str, key: str, body: Any) -> idempotency.Req
 def _command(
     buyer: str,
     source: str,
-    given: CheckoutInput | OrderCreateInput,
+    input: CheckoutInput | OrderCreateInput,
     request: idempotency.Request,
     *,
     lines: tuple[Line, ...] = (),
     cart: CartRef | None = None,
 ) -> PlaceOrder:
-    if not given.address_id:
+    if not input.address_id:
         raise Rejected("ADDRESS_REQUIRED", "Where shall it go?", ["input", "addressId"])
-    method = given.payment_method_id
+    method = given(input.payment_method_id)
     return PlaceOrder(
         buyer_id=buyer,
         source=source,
-        address_id=local_id("Address", given.address_id, field=["input", "addressId"]),
+        address_id=local_id("Address", input.address_id, field=["input", "addressId"]),
         payment_method_id=None if method is None else _payment_method(method),
-        expected_total=given.expected_total,
+        expected_total=input.expected_total,
         request=request,
         lines=lines,
         cart=cart,
     )
 
 
-def _payment_method(given: str) -> str:
+def _payment_method(id: str) -> str:
     field = ["input", "paymentMethodId"]
-    if not given:
+    if not id:
         raise Rejected("PAYMENT_METHOD_REQUIRED", "Name a payment method, or leave it out to pay yourself.", field)
-    return local_id("PaymentMethod", given, field=field)
+    return local_id("PaymentMethod", id, field=field)
 
 
 async def _cart_payload(context: Context, change: Awaitable[str]) -> CartPayload:

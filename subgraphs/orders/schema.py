@@ -18,6 +18,7 @@ from subgraphs.orders.mutations import Mutation
 from subgraphs.orders.service.live import now_and_at, order_topic, partner_topic
 from subgraphs.orders.types.cart import Cart
 from subgraphs.orders.types.errors import InputError
+from subgraphs.orders.types.optional import given
 from subgraphs.orders.types.order import (
     Order,
     OrderConnection,
@@ -42,27 +43,33 @@ _PAGED = ListSize(
 @strawberry.type
 class Query:
     @strawberry.field
-    async def cart(self, info: Info, id: strawberry.ID | None = None) -> Cart | None:
+    async def cart(self, info: Info, id: strawberry.ID | None = strawberry.UNSET) -> Cart | None:
         context = info.context
-        if id is None:
+        if given(id) is None:
             user_id = context.identity.user_id
             row = await context.loaders.cart_of.load(user_id) if user_id else None
             return Cart.of(row) if row else None
         return await cart_of(context, id)
 
     @strawberry.field(directives=[Authenticated()])
-    async def order(self, info: Info, id: strawberry.ID | None = None, number: str | None = None) -> Order | None:
+    async def order(
+        self, info: Info, id: strawberry.ID | None = strawberry.UNSET, number: str | None = strawberry.UNSET
+    ) -> Order | None:
         info.context.identity.require_user()
-        if (id is None) == (number is None):
+        if (given(id) is None) == (given(number) is None):
             raise Rejected("INVALID", "Give an id or a number.", ["id"])
         return await order_of(info.context, id, number)
 
     @strawberry.field(directives=[_PAGED, RequiresScopes(scopes=[["orders:read"]]), Tag(name="partner")])
     async def orders(
-        self, info: Info, filter: OrderFilter | None = None, first: int | None = 20, after: str | None = None
+        self,
+        info: Info,
+        filter: OrderFilter | None = strawberry.UNSET,
+        first: int | None = 20,
+        after: str | None = strawberry.UNSET,
     ) -> OrderConnection | None:
         info.context.identity.require_scope("orders:read")
-        return await connection_of(info, OrderList(()), filter, first, after)
+        return await connection_of(info, OrderList(()), given(filter), first, given(after))
 
 
 @strawberry.type

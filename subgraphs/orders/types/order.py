@@ -17,6 +17,7 @@ from subgraphs.orders.domain import states
 from subgraphs.orders.loaders import AnyRow, Context, OrderList
 from subgraphs.orders.service.saga import saga_of
 from subgraphs.orders.types.enums import FulfillmentStatus, OrderSource, OrderStatus, StepName, StepStatus
+from subgraphs.orders.types.optional import given
 
 if TYPE_CHECKING:
     from subgraphs.orders.types.parties import Partner, User
@@ -201,25 +202,26 @@ class OrderConnection:
 
 @strawberry.input
 class OrderFilter:
-    status: list[OrderStatus] | None = None
-    placed_from: datetime | None = None
-    placed_to: datetime | None = None
-    source: list[OrderSource] | None = None
-    partner_id: strawberry.ID | None = None
+    status: list[OrderStatus] | None = strawberry.UNSET
+    placed_from: datetime | None = strawberry.UNSET
+    placed_to: datetime | None = strawberry.UNSET
+    source: list[OrderSource] | None = strawberry.UNSET
+    partner_id: strawberry.ID | None = strawberry.UNSET
 
     def conditions(self) -> list[ColumnElement[bool]]:
+        """All of them must hold; an empty list matches nothing. Raises Rejected for an instant without an offset."""
         orders = models.orders
         found: list[ColumnElement[bool]] = []
-        if self.status is not None:
-            found.append(orders.c.status.in_([status.value for status in self.status]))
-        if self.source is not None:
-            found.append(orders.c.source.in_([source.value for source in self.source]))
-        if self.placed_from is not None:
-            found.append(orders.c.placed_at >= _aware(self.placed_from, "placedFrom"))
-        if self.placed_to is not None:
-            found.append(orders.c.placed_at < _aware(self.placed_to, "placedTo"))
-        if self.partner_id is not None:
-            named = parse_id(self.partner_id)
+        if (status := given(self.status)) is not None:
+            found.append(orders.c.status.in_([each.value for each in status]))
+        if (source := given(self.source)) is not None:
+            found.append(orders.c.source.in_([each.value for each in source]))
+        if placed_from := given(self.placed_from):
+            found.append(orders.c.placed_at >= _aware(placed_from, "placedFrom"))
+        if placed_to := given(self.placed_to):
+            found.append(orders.c.placed_at < _aware(placed_to, "placedTo"))
+        if (partner_id := given(self.partner_id)) is not None:
+            named = parse_id(partner_id)
             found.append(sold_by(named[1] if named and named[0] == "Partner" else ""))
         return found
 

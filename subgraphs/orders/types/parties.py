@@ -14,6 +14,7 @@ from subgraphs.orders import models
 from subgraphs.orders.loaders import Context, OrderList
 from subgraphs.orders.service.sales import SalesGroup, sales_of
 from subgraphs.orders.types.cart import Cart
+from subgraphs.orders.types.optional import given
 from subgraphs.orders.types.order import OrderConnection, OrderFilter, connection_of, sold_by
 
 Info = strawberry.Info[Context, None]
@@ -31,12 +32,18 @@ class User:
 
     @strawberry.field(directives=[Authenticated()])
     async def orders(
-        self, info: Info, filter: OrderFilter | None = None, first: int | None = 20, after: str | None = None
+        self,
+        info: Info,
+        filter: OrderFilter | None = strawberry.UNSET,
+        first: int | None = 20,
+        after: str | None = strawberry.UNSET,
     ) -> OrderConnection | None:
         own = _own_id(self.id, info)
         if own is None:
             return None
-        return await connection_of(info, OrderList((models.orders.c.buyer_id == own,)), filter, first, after)
+        return await connection_of(
+            info, OrderList((models.orders.c.buyer_id == own,)), given(filter), first, given(after)
+        )
 
 
 def _own_id(id: str, info: Info) -> str | None:
@@ -59,12 +66,16 @@ class Partner:
 
     @strawberry.field(directives=[RequiresScopes(scopes=[["partner:self"]]), Tag(name="partner")])
     async def orders(
-        self, info: Info, filter: OrderFilter | None = None, first: int | None = 20, after: str | None = None
+        self,
+        info: Info,
+        filter: OrderFilter | None = strawberry.UNSET,
+        first: int | None = 20,
+        after: str | None = strawberry.UNSET,
     ) -> OrderConnection | None:
         partner_id = await _own_partner(self.id, info)
         if partner_id is None:
             return None
-        return await connection_of(info, OrderList((sold_by(partner_id),)), filter, first, after)
+        return await connection_of(info, OrderList((sold_by(partner_id),)), given(filter), first, given(after))
 
     @strawberry.field(directives=[RequiresScopes(scopes=[["partner:self"]]), Tag(name="partner")])
     async def sales_summary(

@@ -22,7 +22,7 @@ class CheckoutInput:
     cart_id: strawberry.ID
     cart_version: int
     address_id: strawberry.ID
-    payment_method_id: strawberry.ID | None = None
+    payment_method_id: strawberry.ID | None = strawberry.UNSET
     expected_total: Decimal
 
 
@@ -30,7 +30,7 @@ class CheckoutInput:
 class OrderCreateInput:
     lines: list[CartLineInput]
     address_id: strawberry.ID
-    payment_method_id: strawberry.ID | None = None
+    payment_method_id: strawberry.ID | None = strawberry.UNSET
     expected_total: Decimal
 
 

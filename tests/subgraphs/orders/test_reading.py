@@ -291,7 +291,7 @@ async def test_a_seller_hears_of_each_paid_order_once(shop: Shop) -> None:
     news = following(shop, query, SELLER, id=global_id("Partner", given.PARTNER))
     async with asyncio.timeout(10):
         for _ in range(2):
-            coming = asyncio.create_task(anext(news))  # type: ignore[arg-type]
+            coming: asyncio.Task[Any] = asyncio.create_task(anext(news))  # type: ignore[arg-type]
             await asyncio.sleep(0)
             order_id = await paid_order(shop)
             received = (await coming)["data"]["partnerOrderReceived"]

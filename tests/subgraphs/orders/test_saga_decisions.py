@@ -171,7 +171,7 @@ moves = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 1000)), max_size=40
 
 
 @given(moves=moves, data=st.data())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_whatever_the_order_of_events_an_order_is_sold_or_given_back(
     moves: list[tuple[int, int]], data: st.DataObject
 ) -> None:
@@ -183,7 +183,7 @@ def test_whatever_the_order_of_events_an_order_is_sold_or_given_back(
 
 
 @given(answers=st.lists(st.sampled_from(Answer), max_size=30))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_no_sequence_of_answers_makes_an_order_paid_and_cancelled(answers: list[Answer]) -> None:
     saga, ended = placed(), None
     for answer in answers:

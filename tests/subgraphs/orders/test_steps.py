@@ -25,14 +25,15 @@ from tests.subgraphs.orders import conftest as given
 from tests.subgraphs.orders.conftest import BUYER, STRANGER, Shop, place
 
 
-def captured(order_id: str, amount: int = 36_000, **more: Any) -> PaymentCaptured:
+def captured(order_id: str, amount: int = 36_000, payable_type: str = "Order") -> PaymentCaptured:
     return PaymentCaptured(
         payment_id=new_ulid(),
-        payer_id=BUYER,
-        currency="KRW",
+        payable_type=payable_type,
         payable_id=order_id,
+        payer_id=BUYER,
         amount=amount,
-        **({"payable_type": "Order", "approved_at": given.Clock().now} | more),
+        currency="KRW",
+        approved_at=given.Clock().now,
     )
 
 
