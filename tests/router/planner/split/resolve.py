@@ -9,7 +9,7 @@ from typing import Any
 from graphql import GraphQLResolveInfo, GraphQLSchema, build_schema, execute_sync, parse, validate
 
 from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse
-from tests.router.differential.world import FieldSpec, World
+from tests.router.planner.split.world import FieldSpec, World
 
 MACHINERY = """
 scalar _Any
