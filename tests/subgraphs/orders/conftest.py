@@ -34,11 +34,8 @@ from subgraphs.orders import models
 from subgraphs.orders.app import MIGRATIONS, build
 from subgraphs.orders.consumers import handlers
 from subgraphs.orders.service.live import Live
-from subgraphs.orders.service.saga import SEOUL
 from subgraphs.orders.service.sweep import Sweeper
 from subgraphs.orders.settings import Settings
-
-__all__ = ["SEOUL"]
 
 SECRET = "claims secret of the tests"
 BUYER, STRANGER, SELLER, STAFF = (new_ulid() for _ in range(4))

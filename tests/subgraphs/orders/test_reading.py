@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event as sql
 
 from subgraphs.kit.ids import global_id, new_ulid
+from subgraphs.orders.service.saga import SEOUL
 from tests.subgraphs.orders import conftest as given
 from tests.subgraphs.orders.conftest import BUYER, SELLER, STAFF, STRANGER, Shop, place
 from tests.subgraphs.orders.test_steps import moved, paid_order
@@ -218,7 +219,7 @@ SALES = """query($r: [_Any!]!, $from: Date!, $to: Date!, $by: SalesGroup!) { _en
 
 
 async def sales(shop: Shop, by: str, user: str = SELLER, **dates: str) -> Any:
-    day = shop.clock().astimezone(given.SEOUL).date().isoformat()
+    day = shop.clock().astimezone(SEOUL).date().isoformat()
     partner = {"__typename": "Partner", "id": global_id("Partner", given.PARTNER)}
     variables = {"from": day, "to": day, "by": by, "r": [partner]} | dates
     return await shop.ask(SALES, user, scopes=["partner:self"], **variables)
@@ -228,7 +229,7 @@ async def test_a_seller_sees_what_he_sold(any_shop: Shop) -> None:
     for _ in range(2):
         await paid_order(any_shop)
     await place(any_shop)
-    today = any_shop.clock().astimezone(given.SEOUL)
+    today = any_shop.clock().astimezone(SEOUL)
     keys = {"DAY": f"{today:%Y-%m-%d}", "WEEK": f"{today:%G-W%V}", "MONTH": f"{today:%Y-%m}"}
     for by, key in keys.items():
         answer = await sales(any_shop, by)
