@@ -1,4 +1,4 @@
-"""The planner's oracle: over small random graphs the federated answer equals graphql-core's answer on the unsplit schema, data, nulls and order."""
+"""The planner's oracle: over small random graphs the federated answer equals that of the unsplit schema."""
 
 from __future__ import annotations
 
