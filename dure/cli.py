@@ -116,14 +116,14 @@ def schema(write: Annotated[bool, typer.Option(help="Write schema/ instead of co
 
 
 @app.command()
-def docs(write: Annotated[bool, typer.Option(help="Write docs/ instead of comparing it.")] = True) -> None:
+def docs(check: Annotated[bool, typer.Option("--check", help="Compare docs/ instead of writing it.")] = False) -> None:
     """Generate the parts of docs/ that come from code: ERDs, the event catalogue, the settings."""
     from dure import docs as files
 
-    stale = files.write() if write else files.drift()
+    stale = files.drift() if check else files.write()
     for path in stale:
-        print(f"{'wrote' if write else 'differs:'} {path}")
-    raise typer.Exit(1 if stale and not write else 0)
+        print(f"{'differs:' if check else 'wrote'} {path}")
+    raise typer.Exit(1 if stale and check else 0)
 
 
 @part.command("api")
