@@ -11,10 +11,11 @@ import sys
 from pydantic import SecretStr
 
 from db.session import Database
+from messaging.broker import Message
 from messaging.envelope import Event, encode_batch
 from messaging.events import CATALOGUE, EventData
 from messaging.events.orders import StockCommitRequested, StockLine, StockReleaseRequested, StockReservationRequested
-from messaging.memory import MemoryBroker, Message
+from messaging.memory import MemoryBroker
 from subgraphs.kit.changes import InProcessChanges
 from subgraphs.kit.settings import CommonSettings
 from subgraphs.kit.subgraph import Runtime, utc_now
@@ -49,4 +50,5 @@ async def send(broker: MemoryBroker, data: EventData, event_id: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    # Ended from inside, a process that hangs says in its traceback what it was waiting for.
+    asyncio.run(asyncio.wait_for(main(*sys.argv[1:]), 45))

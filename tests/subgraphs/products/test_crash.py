@@ -19,15 +19,19 @@ ROOT = Path(__file__).resolve().parents[3]
 
 async def run(url: str, order_id: str, variant: str, step: str, failpoint: str = "") -> int:
     command = [sys.executable, "-m", "tests.subgraphs.products.killed", url, order_id, variant, step]
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env={**os.environ, "DURE_FAILPOINT": failpoint}, stderr=asyncio.subprocess.DEVNULL
-    )
+    environment = {**os.environ, "DURE_FAILPOINT": failpoint}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stderr=pipe)
     try:
         async with asyncio.timeout(60):
-            return await process.wait()
+            _, complaints = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
+    print(complaints.decode())  # shown by pytest when the test fails
+    assert process.returncode is not None
+    return process.returncode
 
 
 @pytest.mark.parametrize(
