@@ -201,7 +201,7 @@ class World:
                 if i.object_in in f.owners and spec.name in i.everyone and f.name not in spec.fields
             ]
             parts.append(_block(head, [*_plain(spec), *added]))
-        parts += [_block(f"interface {i.name}", _plain(i)) for i in self.interfaces.values()]
+        parts += [_block(f"interface {i.name}", _plain(i, only_declared=True)) for i in self.interfaces.values()]
         parts += [f"union {union.name} = {' | '.join(union.everyone)}" for union in self.unions.values()]
         shades = sorted({v for values in self.shades.values() for v in values} - {"HIDDEN"})
         parts.append(f"enum Shade {{ {' '.join(shades)} }}")
@@ -228,8 +228,9 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _plain(spec: ObjectSpec | AbstractSpec) -> list[str]:
-    return [f"{f.name}{f.arguments}: {f.type}" for f in spec.fields.values()]
+def _plain(spec: ObjectSpec | AbstractSpec, only_declared: bool = False) -> list[str]:
+    fields = [f for f in spec.fields.values() if f.owners or not only_declared]
+    return [f"{f.name}{f.arguments}: {f.type}" for f in fields]
 
 
 def _block(head: str, lines: list[str]) -> str:

@@ -9,37 +9,55 @@ from tests.router.differential.blueprint import FieldSpec, ObjectSpec, World
 
 def draw_required(random: Random, world: World, spec: ObjectSpec, owner: str) -> str:
     """What a field of ``spec`` in ``owner`` may require; empty if there is nothing to require."""
-    return _draw(random, world, spec, owner, 2, own=False)
+    marks: list[FieldSpec] = []
+    return _marked(_draw(random, world, spec, owner, 2, marks, own=False), marks, owner)
 
 
 def draw_provided(random: Random, world: World, target: str, owner: str) -> str:
     """What a field in ``owner`` that returns ``target`` may provide."""
+    marks: list[FieldSpec] = []
     if target in world.objects:
         spec = world.objects[target]
-        return _draw(random, world, spec, owner, 1, own=False, scalars=True) if spec.keys else ""
+        text = _draw(random, world, spec, owner, 1, marks, own=False, scalars=True) if spec.keys else ""
+        return _marked(text, marks, owner)
     parts = []
     for member in world.possible(target, owner):
         spec = world.objects[member]
-        inner = _draw(random, world, spec, owner, 0, own=False, scalars=True) if owner in spec.keys else ""
-        if inner and random.random() < 0.5:
-            parts.append(f"... on {member} {{ {inner} }}")
-    return " ".join(parts)
+        if owner in spec.keys and random.random() < 0.5:
+            inner = _draw(random, world, spec, owner, 0, marks, own=False, scalars=True)
+            parts += [f"... on {member} {{ {inner} }}"] if inner else []
+    return _marked(" ".join(parts), marks, owner)
+
+
+def _marked(text: str, marks: list[FieldSpec], owner: str) -> str:
+    """Declare external what a finished field set names."""
+    for f in marks if text else ():
+        f.external.add(owner)
+    return text
 
 
 def _draw(
-    random: Random, world: World, spec: ObjectSpec, owner: str, depth: int, *, own: bool, scalars: bool = False
+    random: Random,
+    world: World,
+    spec: ObjectSpec,
+    owner: str,
+    depth: int,
+    marks: list[FieldSpec],
+    *,
+    own: bool,
+    scalars: bool = False,
 ) -> str:
     options = [f for f in spec.fields.values() if _usable(world, spec, f, owner, own, scalars, depth)]
     parts = []
     for f in random.sample(options, min(len(options), random.randint(1, 2))):
         text = f.name + (_literals(random, f.arguments) if f.arguments else "")
         if f.composite:
-            inner = _inner(random, world, f.inner, owner, depth - 1, scalars)
+            inner = _inner(random, world, f.inner, owner, depth - 1, marks, scalars)
             if not inner:
                 continue
             text += f" {{ {inner} }}"
         if owner not in f.owners:
-            f.external.add(owner)
+            marks.append(f)
         parts.append(text)
     return " ".join(parts)
 
@@ -57,16 +75,16 @@ def _usable(world: World, spec: ObjectSpec, f: FieldSpec, owner: str, own: bool,
     return not f.composite or (depth > 0 and world.knows(owner, f.inner))
 
 
-def _inner(random: Random, world: World, target: str, owner: str, depth: int, scalars: bool) -> str:
-    if target in world.objects:
-        return _draw(random, world, world.objects[target], owner, depth, own=True, scalars=scalars)
-    parts = []
-    if random.random() < 0.4 or (world.interfaces.get(target) and world.interfaces[target].object_in == owner):
-        parts.append("__typename")
-    for member in world.abstract(target).members.get(owner, []) if world.abstract(target) else []:  # type: ignore[union-attr]
-        inner = _draw(random, world, world.objects[member], owner, 0, own=True, scalars=scalars)
-        if inner:
-            parts.append(f"... on {member} {{ {inner} }}")
+def _inner(
+    random: Random, world: World, target: str, owner: str, depth: int, marks: list[FieldSpec], scalars: bool
+) -> str:
+    spec = world.abstract(target)
+    if spec is None:
+        return _draw(random, world, world.objects[target], owner, depth, marks, own=True, scalars=scalars)
+    parts = ["__typename"] if spec.object_in == owner or random.random() < 0.4 else []
+    for member in spec.members.get(owner, []):
+        inner = _draw(random, world, world.objects[member], owner, 0, marks, own=True, scalars=scalars)
+        parts += [f"... on {member} {{ {inner} }}"] if inner else []
     return " ".join(parts)
 
 

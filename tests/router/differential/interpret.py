@@ -65,7 +65,7 @@ def directive(node: Any, name: str) -> dict[str, Any] | None:
     """The arguments of a directive, None where it is not applied."""
     for found in (node.directives or ()) if node is not None else ():
         if found.name.value == name:
-            return {argument.name.value: getattr(argument.value, "value", None) for argument in found.arguments}
+            return {argument.name.value: getattr(argument.value, "value", None) for argument in found.arguments or ()}
     return None
 
 
@@ -81,8 +81,6 @@ class Store:
     def vary(self, value: Any, arguments: dict[str, Any]) -> Any:
         """Another value for other arguments; references are replaced by rows."""
         text = json.dumps(arguments, sort_keys=True, default=str) if arguments else ""
-        if isinstance(value, dict) and "@any" in value:
-            value = value["@any"][crc32(text.encode()) % len(value["@any"])]
         if isinstance(value, list) and value and text:
             turn = crc32(text.encode()) % len(value)
             value = value[turn:] + value[:turn]
@@ -92,6 +90,8 @@ class Store:
         if isinstance(value, list):
             return [self._follow(item, text) for item in value]
         if isinstance(value, dict):
+            if "@any" in value:
+                value = value["@any"][crc32(text.encode()) % len(value["@any"])]
             return self.rows[value["@"]] if "@" in value else value
         return value + text if isinstance(value, str) and "-" in value else value
 
@@ -206,7 +206,7 @@ class Subgraph:
         self.keys: dict[str, list[SelectionSetNode]] = {}
         for type_ in plain.type_map.values():
             for node in (type_.ast_node.directives or ()) if type_.ast_node else ():
-                given = {a.name.value: getattr(a.value, "value", None) for a in node.arguments}
+                given = {a.name.value: getattr(a.value, "value", None) for a in node.arguments or ()}
                 if node.name.value == "key" and given.get("resolvable") is not False:
                     self.keys.setdefault(type_.name, []).append(field_set(given["fields"]))
         objects = [name for name in self.keys if isinstance(plain.type_map[name], GraphQLObjectType)]

@@ -70,7 +70,9 @@ class _Draw:
         assert root
         body = self.selection_set(root, 4)
         heads = ", ".join(f"${name}: {type_}" for name, type_ in self.definitions.items())
-        return DrawnOperation("\n".join([f"{kind}{f'({heads})' if heads else ''} {body}", *self.printed]), self.variables)
+        return DrawnOperation(
+            "\n".join([f"{kind}{f'({heads})' if heads else ''} {body}", *self.printed]), self.variables
+        )
 
     # --- selections -------------------------------------------------------------------------------------------------
 
@@ -81,11 +83,11 @@ class _Draw:
             for name in self.random.sample(names, self.random.randint(1, min(4, len(names)))):
                 parts += self.field(name, parent.fields[name], depth)
         if isinstance(parent, GraphQLObjectType):
-            if self.chance(0.12):
+            if self.chance(0.12) and self.budget > 0:
                 parts.append(self.fragment(parent, depth))
         else:
             for option in self.conditions(parent):
-                if self.chance(0.55):
+                if self.budget > 0 and self.chance(0.55):
                     parts.append(self.fragment(option, depth))
         self.random.shuffle(parts)
         return "{ " + " ".join(parts or ["__typename"]) + " }"
@@ -102,6 +104,7 @@ class _Draw:
         return sorted(found, key=lambda type_: type_.name)
 
     def fragment(self, type_: Composite, depth: int) -> str:
+        self.budget -= 1
         known = self.fragments.get(type_.name, [])
         if known and self.chance(0.4):
             return f"...{self.random.choice(known)}{self.condition()}"
