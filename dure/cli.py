@@ -88,11 +88,17 @@ def audit() -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    with_demo_data: Annotated[bool, typer.Option("--demo-data", help="Load the demo's data, too.")] = False,
+) -> None:
     """Bring every database to its newest revision."""
+    from dure import demo_data
     from dure.databases import migrate as run
 
-    _run(run(_settings()))
+    settings = _settings()
+    _run(run(settings))
+    if with_demo_data:
+        _run(demo_data.load(settings))
 
 
 @app.command()

@@ -26,13 +26,14 @@ def port_of(settings: Settings, name: str) -> int:
 
 
 def url_of(settings: Settings, name: str) -> str:
-    return f"http://127.0.0.1:{port_of(settings, name)}"
+    """Where the other parts reach a subgraph's API in split mode."""
+    return settings.subgraph_url.format(subgraph=name, port=port_of(settings, name))
 
 
 async def run_api(settings: Settings, name: str, announce: Callable[[], None]) -> None:
     """A subgraph's API."""
     async with AsyncExitStack() as stack:
-        await serve(_open(settings, name, stack).app, "127.0.0.1", port_of(settings, name), announce)
+        await serve(_open(settings, name, stack).app, settings.bind_host, port_of(settings, name), announce)
 
 
 async def run_workers(settings: Settings, name: str) -> None:
@@ -46,7 +47,7 @@ async def run_provider(settings: Settings) -> None:
     secret = PaymentSettings().provider_secret_key.get_secret_value()
     simulator = create_simulator(settings.data_dir / "provider.sqlite", secret_key=secret)
     webhooks = url_of(settings, "payments") + "/webhooks/toss"
-    await serve_simulator(simulator, "127.0.0.1", settings.provider_port, webhooks)
+    await serve_simulator(simulator, settings.bind_host, settings.provider_port, webhooks)
 
 
 async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
@@ -57,7 +58,7 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     doors: dict[str, ASGIApp] = {"/webhooks": Forward(url_of(settings, "payments"))}
     if settings.dev:
         doors["/dev"] = Forward(url_of(settings, "users"))
-        doors["/provider/"] = Forward(f"http://127.0.0.1:{settings.provider_port}")
+        doors["/provider/"] = Forward(PaymentSettings().provider_url)
     await serve(by_prefix(doors, router), settings.host, settings.port, announce)
 
 

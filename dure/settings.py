@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from dure.errors import StartError
@@ -23,12 +23,28 @@ class Settings(CommonSettings):
     port: int = Field(default=4000, description="Port of the router; the explorer is there too.")
     first_subgraph_port: int = Field(default=4100, description="In split mode: the first of the subgraphs' ports.")
     provider_port: int = Field(default=4090, description="In split mode: the payment provider simulator's port.")
+    bind_host: str = Field(
+        default="127.0.0.1", description="In split mode: address that the subgraphs and the simulator listen on."
+    )
+    subgraph_url: str = Field(
+        default="http://127.0.0.1:{port}",
+        description="In split mode: where the parts reach a subgraph; {subgraph} stands for its name, {port} its port.",
+    )
     demo_data: bool | None = Field(
         default=None, description="Load the demo's data at start, if it is not there yet. Not given: when `dev` is on."
     )
     demo_password: SecretStr = Field(description="Password of the demo's people (operator, sellers, customers).")
     schema_dir: Path = Field(default=ROOT / "schema", description="Folder of the supergraph and the subgraphs' SDL.")
     explorer_dir: Path = Field(default=ROOT / "clients/explorer/dist", description="The built explorer.")
+
+    @field_validator("subgraph_url")
+    @classmethod
+    def _can_be_filled_in(cls, template: str) -> str:
+        try:
+            template.format(subgraph="users", port=4100)
+        except (LookupError, ValueError):
+            raise ValueError("only {subgraph} and {port} can be filled in") from None
+        return template.rstrip("/")
 
     @property
     def loads_demo_data(self) -> bool:
