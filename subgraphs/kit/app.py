@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from db.session import Database
 from db.statements import answers
@@ -36,33 +37,46 @@ def http_app(name: str, endpoint: GraphQLEndpoint[Any], database: Database) -> F
             return {"status": "not ready", "reason": type(error).__name__}
         return {"status": "ready"}
 
-    app.mount("/graphql", graphql_asgi(endpoint))
+    # A route, not a mount: a mount answers /graphql with a redirect to /graphql/, and every call would be two.
+    app.router.routes.append(Route("/graphql", GraphQLDoor(endpoint)))
     return app
 
 
-def graphql_asgi(endpoint: GraphQLEndpoint[Any]) -> ASGIApp:
-    """GraphQL over POST; a subscription is answered as server-sent events (graphql-sse, distinct connections)."""
+class BodyTooLarge(Exception):
+    """More bytes than a request may have."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+
+class GraphQLDoor:
+    """GraphQL over POST; a subscription is answered as server-sent events (graphql-sse, distinct connections).
+
+    A class, so that Starlette's router takes it for the ASGI application it is.
+    """
+
+    def __init__(self, endpoint: GraphQLEndpoint[Any]) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
             await _send(send, 405, {"errors": [{"message": "POST only"}]})
             return
-        body = await _body(receive)
-        request = _request(body)
+        try:
+            request = _request(await _body(receive))
+        except BodyTooLarge:
+            await _send(send, 413, {"errors": [{"message": f"at most {MAX_BODY_BYTES} bytes"}]})
+            return
         if request is None:
             await _send(send, 400, {"errors": [{"message": "expected a JSON object with a query"}]})
             return
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         arguments = (request["query"], request.get("variables"), request.get("operationName"), headers)
-        if endpoint.is_subscription(request["query"], request.get("operationName")):
-            await _send_events(send, receive, endpoint, arguments)
+        if self._endpoint.is_subscription(request["query"], request.get("operationName")):
+            await _send_events(send, receive, self._endpoint, arguments)
         else:
-            await _send(send, 200, await endpoint.execute(*arguments))
-
-    return app
+            await _send(send, 200, await self._endpoint.execute(*arguments))
 
 
 async def _body(receive: Receive) -> bytes | None:
+    """The whole body; None when the client left. Raises BodyTooLarge as soon as it is."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -72,7 +86,7 @@ async def _body(receive: Receive) -> bytes | None:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > MAX_BODY_BYTES:
-            return None
+            raise BodyTooLarge
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)
