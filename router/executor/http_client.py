@@ -75,7 +75,9 @@ class PyreqwestClient:
     async def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
         """See HttpClient."""
         try:
-            async with self._open().post(url).headers(dict(headers)).body_bytes(body).build_streamed() as response:
+            request = self._open().post(url).headers(dict(headers)).body_bytes(body)
+            # Without a limit of 0 the client reads ahead and gives an event only when many have come.
+            async with request.streamed_read_buffer_limit(0).build_streamed() as response:
                 _check_stream(response.status, response.get_header("content-type"))
                 while (chunk := await response.body_reader.read_chunk()) is not None:
                     yield bytes(memoryview(chunk))

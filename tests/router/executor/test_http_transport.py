@@ -153,6 +153,19 @@ async def test_subscriptions_are_read_from_an_event_stream(make: Callable[..., H
 
 
 @pytest.mark.parametrize("make", CLIENTS)
+async def test_an_event_is_given_when_it_comes(make: Callable[..., HttpClient]) -> None:
+    """Not when the stream ends or enough has gathered: the next event may be hours away."""
+    body = b'event: next\ndata: {"data":{"a":1}}\n\n'
+    async with server(http(body, content_type="text/event-stream", length=10_000), hang=True) as url:
+        transport = HttpTransport(url, make())
+        events = transport.subscribe(REQUEST)
+        first = await asyncio.wait_for(anext(events), 10)
+        assert first.data == {"a": 1}
+        await events.aclose()  # type: ignore[attr-defined]
+        await transport.close()
+
+
+@pytest.mark.parametrize("make", CLIENTS)
 async def test_a_subscription_that_answers_with_json_is_an_error(make: Callable[..., HttpClient]) -> None:
     """A subgraph without event streams answers otherwise, which must not look like an empty stream."""
     async with server(http(b"{}")) as url:
