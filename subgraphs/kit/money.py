@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 
 EXPONENTS = {"KRW": 0, "JPY": 0, "USD": 2, "EUR": 2}
 """Digits after the point, by ISO 4217 currency."""
@@ -26,16 +27,18 @@ def to_minor(amount: Decimal, currency: str) -> int:
 
     Raises InvalidAmount for NaN and infinity, for more digits than the currency has, and beyond MAX_MINOR.
     """
-    try:
-        scaled = amount.scaleb(EXPONENTS[currency])
-        minor = int(scaled)
-    except (InvalidOperation, ValueError, OverflowError):
-        raise InvalidAmount("Not a number.") from None
-    if scaled != minor:
-        raise InvalidAmount(f"{currency} has {EXPONENTS[currency]} digits after the point.")
-    if abs(minor) > MAX_MINOR:
+    digits = EXPONENTS[currency]
+    if not amount.is_finite():
+        raise InvalidAmount("Not a number.")
+    if amount and amount.adjusted() + digits > 15:  # first: 1E+999999 would take long to write out
         raise InvalidAmount("Too large.")
-    return minor
+    # Exact, where arithmetic of decimals would round to its context's 28 digits. (Too small for a digit: one that is.)
+    scaled = Fraction(amount) * 10**digits if amount.adjusted() >= -digits else Fraction(bool(amount), 2)
+    if scaled.denominator != 1:
+        raise InvalidAmount(f"{currency} has {digits} digits after the point.")
+    if abs(scaled) > MAX_MINOR:
+        raise InvalidAmount("Too large.")
+    return int(scaled)
 
 
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
