@@ -62,9 +62,10 @@ class Request:
 
 
 def check_key(key: str) -> str:
-    """Raises Rejected INVALID for an empty or overlong key."""
-    if not 1 <= len(key) <= MAX_KEY_LENGTH:
-        raise Rejected("INVALID", f"An idempotency key has 1 to {MAX_KEY_LENGTH} characters.", ["idempotencyKey"])
+    """Raises Rejected INVALID for an empty or overlong key, or one that cannot be printed."""
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+        message = f"An idempotency key has 1 to {MAX_KEY_LENGTH} printable characters."
+        raise Rejected("INVALID", message, ["idempotencyKey"])
     return key
 
 
