@@ -13,12 +13,13 @@ from subgraphs.delivery.addresses import Addresses
 from subgraphs.delivery.audit import audit
 from subgraphs.delivery.consumers import handlers
 from subgraphs.delivery.loaders import Context, Loaders
-from subgraphs.delivery.models import dead_letters, inbox, outbox
+from subgraphs.delivery.models import dead_letters, idempotency, inbox, outbox
 from subgraphs.delivery.schema import schema
 from subgraphs.delivery.service import Shipments
 from subgraphs.delivery.settings import Settings
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
+from subgraphs.kit.housekeeping import housekeeper
 from subgraphs.kit.identity import ClaimsVerifier
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker
@@ -47,6 +48,10 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
         name=NAME,
         endpoint=endpoint,
         app=http_app(NAME, endpoint, database),
-        workers=[Worker("delivery.relay", relay.run), Worker("delivery.consumer", consumer.run)],
+        workers=[
+            Worker("delivery.relay", relay.run),
+            Worker("delivery.consumer", consumer.run),
+            housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
+        ],
         audit=audit,
     )

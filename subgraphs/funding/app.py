@@ -9,7 +9,7 @@ from messaging.relay import Relay
 from subgraphs.funding.audit import audit
 from subgraphs.funding.consumers import HANDLERS
 from subgraphs.funding.loaders import Context, Loaders
-from subgraphs.funding.models import dead_letters, inbox, outbox
+from subgraphs.funding.models import dead_letters, idempotency, inbox, outbox
 from subgraphs.funding.pledging import Pledging
 from subgraphs.funding.schema import schema
 from subgraphs.funding.service import Projects
@@ -17,6 +17,7 @@ from subgraphs.funding.settings import Settings
 from subgraphs.funding.talk import Talk
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
+from subgraphs.kit.housekeeping import housekeeper
 from subgraphs.kit.identity import ClaimsVerifier
 from subgraphs.kit.pagination import Cursors
 from subgraphs.kit.subgraph import Runtime, Subgraph
@@ -42,7 +43,7 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
 
     def context(caller: Caller) -> Context:
         loaders = Loaders(database, caller.identity)
-        return Context(caller.identity, projects, pledging, talk, loaders, cursors, runtime.changes)
+        return Context(caller.identity, projects, pledging, talk, loaders, cursors, runtime.changes, runtime.now)
 
     endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     return Subgraph(
@@ -55,6 +56,7 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
             Worker(
                 "funding.deadlines", lambda: repeat("funding.deadlines", projects.sweep, every=chosen.sweep_seconds)
             ),
+            housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
         ],
         audit=audit,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from aiodataloader import DataLoader
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, Table, func, select
 
 from db.session import Database
 from db.statements import after
+from subgraphs.funding.domain import RAISED
 from subgraphs.funding.models import categories, favorites, pledges, posts, projects, rewards, user_copies
 from subgraphs.funding.models import comments as comment_table
 from subgraphs.funding.pledging import Pledging
@@ -52,7 +54,8 @@ class Loaders:
 
     def _one(self, table: Table, key: str) -> DataLoader[str, AnyRow | None]:
         async def load(ids: list[str]) -> list[AnyRow | None]:
-            query = select(table).where(table.c[key].in_(ids))
+            known = [each for each in ids if "\0" not in each]  # PostgreSQL takes no NUL
+            query = select(table).where(table.c[key].in_(known))
             found = {getattr(row, key): row for row in await self.rows(query)}
             return [found.get(each) for each in ids]
 
@@ -72,7 +75,8 @@ class Loaders:
         return [each in found for each in ids]
 
     async def _backers(self, ids: list[str]) -> list[bool]:
-        mine = pledges.c.backer_id == self._user_id
+        standing = pledges.c.status.in_([status.value for status in RAISED])  # who took the pledge back backs no more
+        mine = (pledges.c.backer_id == self._user_id) & standing
         query = select(pledges.c.project_id).where(mine, pledges.c.project_id.in_(ids)).distinct()
         found = {row.project_id for row in await self.rows(query)}
         return [each in found for each in ids]
@@ -89,6 +93,7 @@ class Context:
     loaders: Loaders
     cursors: Cursors
     changes: Changes
+    now: Callable[[], datetime]
 
     async def newest_first(
         self, table: Table, key: str, first: int | None, cursor: str | None, *where: ColumnElement[bool]

@@ -13,6 +13,7 @@ from messaging.events.users import PartnerChanged
 from messaging.relay import Relay
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
+from subgraphs.kit.housekeeping import housekeeper
 from subgraphs.kit.identity import ClaimsVerifier
 from subgraphs.kit.settings import CommonSettings
 from subgraphs.kit.subgraph import Runtime, Subgraph
@@ -20,7 +21,7 @@ from subgraphs.kit.workers import Worker
 from subgraphs.payments.audit import audit
 from subgraphs.payments.consumers import handlers
 from subgraphs.payments.loaders import Context
-from subgraphs.payments.models import dead_letters, inbox, outbox
+from subgraphs.payments.models import dead_letters, idempotency, inbox, outbox
 from subgraphs.payments.provider import Provider
 from subgraphs.payments.schema import schema
 from subgraphs.payments.service import Service
@@ -80,6 +81,7 @@ def assemble(
             Worker("payments.consumer", consumer.run),
             Worker("payments.charger", service.charger.run),
             Worker("payments.refunder", service.refunder.run),
+            housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
             Worker("payments.connections", _closing(http.close)),
         ],
         audit=audit,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging import inbox, outbox
 from messaging.consumer import Consumer
 from messaging.events import EventData
 from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
@@ -20,7 +19,7 @@ from messaging.events.orders import (
 from messaging.events.users import PartnerChanged, UserChanged
 from messaging.outbox import record
 from messaging.relay import Relay
-from subgraphs.kit import idempotency
+from subgraphs.kit import housekeeping
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.identity import ClaimsVerifier
@@ -109,10 +108,4 @@ async def sweep(shop: Shop) -> int:
 
 async def prune(shop: Shop) -> None:
     """Forget what nothing needs any more: published events, handled events, idempotency keys."""
-
-    async def work(tx: AsyncConnection) -> None:
-        await outbox.prune(tx, models.outbox)
-        await inbox.prune(tx, models.inbox)
-        await idempotency.prune(tx, models.idempotency, shop.now())
-
-    await shop.write(work)
+    await shop.write(lambda tx: housekeeping.forget(tx, models.outbox, models.inbox, models.idempotency, shop.now()))

@@ -10,12 +10,10 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging import inbox as inbox_rows
-from messaging import outbox as outbox_rows
 from messaging.consumer import Consumer
 from messaging.events import EventData
 from messaging.relay import Relay
-from subgraphs.kit import idempotency as idempotency_rows
+from subgraphs.kit import housekeeping
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.identity import ClaimsVerifier
@@ -127,8 +125,6 @@ async def _tidy(deps: Deps) -> None:
         await sessions.prune(tx, now)
         await tokens.prune(tx, now)
         await throttling.prune(tx, now)
-        await idempotency_rows.prune(tx, idempotency, now)
-        await inbox_rows.prune(tx, inbox)
-        await outbox_rows.prune(tx, outbox)
+        await housekeeping.forget(tx, outbox, inbox, idempotency, now)
 
     await deps.database.run(work)

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging import inbox, outbox
-from subgraphs.kit import idempotency
+from subgraphs.kit import housekeeping
 from subgraphs.kit.subgraph import Runtime
 from subgraphs.orders import models
 from subgraphs.orders.domain.saga import Answer
@@ -51,9 +50,7 @@ class Sweeper:
         before = now - timedelta(days=self._settings.anonymous_cart_days)
 
         async def work(tx: AsyncConnection) -> None:
-            await idempotency.prune(tx, models.idempotency, now)
-            await inbox.prune(tx, models.inbox)
-            await outbox.prune(tx, models.outbox)
+            await housekeeping.forget(tx, models.outbox, models.inbox, models.idempotency, now)
             await carts.forget_anonymous(tx, before)
 
         await self._database.run(work)
