@@ -147,7 +147,7 @@ def text_problem(text: str, at_most: int) -> str | None:
         return "This must not be empty."
     if len(text) > at_most:
         return f"At most {at_most} characters."
-    if any(unicodedata.category(each) == "Cc" and each not in "\n\r\t" for each in text):
+    if any(unicodedata.category(each) in ("Cc", "Cs") and each not in "\n\r\t" for each in text):
         return "This has control characters."
     return None
 

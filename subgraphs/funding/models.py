@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Date, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.base import TABLE_OPTIONS, new_metadata, table_of
@@ -13,6 +14,9 @@ from db.columns import JsonType, MoneyType, UlidType, UtcDateTime
 from messaging.inbox import dead_letter_table, inbox_table
 from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
+
+LongText = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+"""MySQL's TEXT ends at 65,535 bytes: 21,845 Korean characters."""
 
 
 class Base(DeclarativeBase):
@@ -48,8 +52,8 @@ class Project(Base):
     category_id: Mapped[str] = mapped_column(ForeignKey("project_category.id"), index=True)
     title: Mapped[str] = mapped_column(String(100))
     summary: Mapped[str | None] = mapped_column(String(300))
-    story: Mapped[str] = mapped_column(Text)
-    search_text: Mapped[str] = mapped_column(Text)
+    story: Mapped[str] = mapped_column(LongText)
+    search_text: Mapped[str] = mapped_column(LongText)
     media: Mapped[list[dict[str, Any]]] = mapped_column(JsonType)
     currency: Mapped[str] = mapped_column(String(3))
     goal_amount: Mapped[int] = mapped_column(MoneyType)
@@ -127,7 +131,7 @@ class ProjectPost(Base):
     id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("project.id"))
     title: Mapped[str] = mapped_column(String(200))
-    body: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(LongText)
     audience: Mapped[str] = mapped_column(String(10))
     published_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -6,6 +6,7 @@ however many processes; the audit's sums rest on the same transaction.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ from subgraphs.funding.domain import (
     ProjectStatus,
     pledge_total,
     takes_pledges,
+    text_problem,
 )
 from subgraphs.funding.models import (
     address_copies,
@@ -106,8 +108,8 @@ class Pledging:
 
     async def cancel(self, backer_id: str, pledge_id: str, reason: str | None) -> None:
         """Take a pledge back while its project is open; again is nothing. Raises Rejected."""
-        if reason is not None and len(reason) > 500:
-            raise Rejected("INVALID", "At most 500 characters.", ["reason"])
+        if reason is not None and (problem := text_problem(reason, 500)):
+            raise Rejected("INVALID", problem, ["reason"])
         project_id = await self._database.run(lambda tx: _cancel(tx, backer_id, pledge_id, reason, self._now()))
         self._wake_relay()
         await self._changes.tell(f"project:{project_id}")
@@ -268,16 +270,19 @@ async def _write(tx: AsyncConnection, made: Sequence[tuple[NewPledge, dict[str, 
 
 
 async def _add(tx: AsyncConnection, project_id: str, amount: int, backers: int, now: datetime) -> None:
-    weight = int(now.timestamp()) // RECENT * backers
     await tx.execute(
         update(projects)
         .where(projects.c.id == project_id)
         .values(
             pledged_amount=projects.c.pledged_amount + amount,
             backer_count=projects.c.backer_count + backers,
-            popularity=projects.c.popularity + weight,
+            popularity=projects.c.popularity + _weight(now) * backers,
         )
     )
+
+
+def _weight(pledged_at: datetime) -> int:
+    return int(pledged_at.timestamp()) // RECENT
 
 
 def reserved(row: Any) -> EventData:
@@ -323,11 +328,12 @@ async def _rewards(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Row[Any
 
 
 async def _cancel(tx: AsyncConnection, backer_id: str, pledge_id: str, reason: str | None, now: datetime) -> str:
-    pledge = await _own_pledge(tx, backer_id, pledge_id)
-    project_id = str(pledge["project_id"])
+    project_id = str((await _own_pledge(tx, backer_id, pledge_id))["project_id"])
+    # The project first, then what hangs on it, as everywhere: so that nobody waits in a circle.
+    project = (await _lock_projects(tx, [project_id]))[project_id]
+    pledge = await _own_pledge(tx, backer_id, pledge_id, lock=True)
     if pledge["status"] == PledgeStatus.CANCELED.value:
         return project_id
-    project = (await _lock_projects(tx, [project_id]))[project_id]
     if not takes_pledges(ProjectStatus(project.status), project.closes_at, now):
         raise Rejected("PLEDGE_NOT_CANCELABLE", "The project has closed.", ["id"])
     changed = await tx.execute(
@@ -345,6 +351,7 @@ async def _cancel(tx: AsyncConnection, backer_id: str, pledge_id: str, reason: s
     less = {
         "pledged_amount": projects.c.pledged_amount - pledge["total"],
         "backer_count": projects.c.backer_count - 1,
+        "popularity": projects.c.popularity - _weight(pledge["created_at"]),
     }
     await tx.execute(update(projects).where(projects.c.id == project_id).values(**less))
     await give_back(tx, [pledge])
@@ -357,16 +364,18 @@ async def _cancel(tx: AsyncConnection, backer_id: str, pledge_id: str, reason: s
 
 async def give_back(tx: AsyncConnection, gone: Sequence[Any]) -> None:
     """Free the reward units of pledges (mappings) that no longer stand."""
-    units: list[dict[str, Any]] = [
-        {"b_id": pledge["reward_id"], "b_quantity": pledge["quantity"]} for pledge in gone if pledge["reward_id"]
-    ]
+    units: Counter[str] = Counter()
+    for pledge in gone:
+        if pledge["reward_id"]:
+            units[pledge["reward_id"]] += pledge["quantity"]
     if units:
         statement = update(rewards).where(rewards.c.id == bindparam("b_id"))
-        await tx.execute(statement.values(claimed=rewards.c.claimed - bindparam("b_quantity")), units)
+        given = [{"b_id": reward_id, "b_quantity": units[reward_id]} for reward_id in sorted(units)]
+        await tx.execute(statement.values(claimed=rewards.c.claimed - bindparam("b_quantity")), given)
 
 
 async def _change_method(tx: AsyncConnection, backer_id: str, pledge_id: str, method_id: str) -> None:
-    pledge = await _own_pledge(tx, backer_id, pledge_id)
+    pledge = await _own_pledge(tx, backer_id, pledge_id, lock=True)
     methods = await _by_id(tx, payment_method_copies, [method_id])
     method = methods.get(method_id)
     if method is None or method.user_id != backer_id or method.status != "ACTIVE":
@@ -382,9 +391,9 @@ async def _change_method(tx: AsyncConnection, backer_id: str, pledge_id: str, me
     await record(tx, outbox, SOURCE, [reserved(changed)])
 
 
-async def _own_pledge(tx: AsyncConnection, backer_id: str, pledge_id: str) -> dict[str, Any]:
-    query = select(pledges).where(pledges.c.id == pledge_id, pledges.c.backer_id == backer_id).with_for_update()
-    row = (await tx.execute(query)).mappings().first()
+async def _own_pledge(tx: AsyncConnection, backer_id: str, pledge_id: str, *, lock: bool = False) -> dict[str, Any]:
+    query = select(pledges).where(pledges.c.id == pledge_id, pledges.c.backer_id == backer_id)
+    row = (await tx.execute(query.with_for_update() if lock else query)).mappings().first()
     if row is None:
         raise Rejected("NOT_FOUND", "You have no such pledge.", ["id"])
     return dict(row)

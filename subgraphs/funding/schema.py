@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 from sqlalchemy import Row, select
@@ -52,7 +54,10 @@ from subgraphs.kit.idempotency import Request, check_key
 from subgraphs.kit.ids import local_id, new_ulid, parse_id
 from subgraphs.kit.pagination import Page, page_size
 
+T = TypeVar("T")
 Refused = (Rejected, RejectedTogether)
+OVERLAP = timedelta(seconds=10)
+"""A comment may be committed after one with a later id: longer than a transaction may last."""
 _PAGED = ListSize(
     slicing_arguments=["first"],
     sized_fields=["edges"],
@@ -115,7 +120,7 @@ class Mutation:
     async def project_create(self, info: Info, input: ProjectInput, idempotency_key: str) -> ProjectPayload:
         async def work(user_id: str) -> str:
             draft = _project_draft(input)
-            body = [draft.title, draft.goal_amount, draft.currency, draft.story, draft.closes_at.isoformat()]
+            body = [str(getattr(draft, each.name)) for each in fields(draft)]
             request = _request(user_id, "projectCreate", idempotency_key, body)
             return await info.context.projects.create(user_id, draft, request)
 
@@ -285,7 +290,8 @@ class Subscription:
     async def comment_added(self, info: Info, subject_id: strawberry.ID) -> AsyncIterator[Comment]:
         """Comments from now on, each once."""
         kind, subject = _subject(subject_id)
-        last = new_ulid()
+        since = info.context.now()
+        heard = {row.id for row in await _comments_since(info, subject, since - OVERLAP)}
         if kind == "Project":
             row = await info.context.loaders.project.load(subject)
             if row is None or not may_see(row, info.context.identity):
@@ -293,10 +299,17 @@ class Subscription:
         elif await post_seen(info.context, await info.context.loaders.post.load(subject)) is None:
             raise AccessDenied
         async for _ in started(info.context.changes.listen(f"comments:{subject}")):
-            query = select(comments).where(comments.c.subject_id == subject, comments.c.id > last)
-            for each in await info.context.loaders.rows(query.order_by(comments.c.id)):
-                last = each.id
-                yield Comment.of(each)
+            now = info.context.now()
+            for each in await _comments_since(info, subject, since - OVERLAP):
+                if each.id not in heard:
+                    heard.add(each.id)
+                    yield Comment.of(each)
+            since = now
+
+
+async def _comments_since(info: Info, subject: str, since: datetime) -> Sequence[Row[Any]]:
+    query = select(comments).where(comments.c.subject_id == subject, comments.c.created_at >= since)
+    return await info.context.loaders.rows(query.order_by(comments.c.id))
 
 
 def _filter(given: ProjectFilter | None) -> search.Filter:
@@ -332,9 +345,14 @@ def _minor(amount: Decimal, currency: str, field: str) -> int:
 
 
 def _moment(given: datetime | None, field: str) -> datetime | None:
-    if given and given.tzinfo is None:
+    """The instant in UTC, if one is given. Raises Rejected for one without an offset or far from our time."""
+    if not given:
+        return None
+    if given.tzinfo is None:
         raise Rejected("INVALID", "Give the time with its offset.", ["input", field])
-    return given or None
+    if not 2000 <= given.year < 3000:
+        raise Rejected("INVALID", "Not a time of ours.", ["input", field])
+    return given.astimezone(UTC)
 
 
 def _project_draft(given: ProjectInput) -> ProjectDraft:
@@ -460,6 +478,11 @@ async def _load(loader: Any, type_name: str, representations: Sequence[Mapping[s
     return [None if each is None else await each for each in loading]
 
 
+async def _gather(see: Callable[[Context, Row[Any] | None], Awaitable[T]], context: Context, rows: Found) -> list[T]:
+    """What the caller may see of each row; all at once, so that the loaders batch."""
+    return list(await asyncio.gather(*(see(context, row) for row in rows)))
+
+
 async def _projects(representations: Sequence[Mapping[str, Any]], context: Context) -> list[Project | None]:
     by_slug = context.loaders.project_by_slug
     rows = list(await _load(context.loaders.project, "Project", representations))
@@ -475,33 +498,36 @@ async def _categories(representations: Sequence[Mapping[str, Any]], context: Con
 
 
 async def _rewards(representations: Sequence[Mapping[str, Any]], context: Context) -> list[Reward | None]:
-    rows = await _load(context.loaders.reward, "Reward", representations)
-    seen = []
-    for row in rows:
-        project = await context.loaders.project.load(row.project_id) if row is not None else None
-        visible = row is not None and project is not None and may_see(project, context.identity)
-        seen.append(Reward.of(row) if row is not None and visible else None)
-    return seen
+    return await _gather(_reward_seen, context, await _load(context.loaders.reward, "Reward", representations))
+
+
+async def _reward_seen(context: Context, row: Row[Any] | None) -> Reward | None:
+    project = await context.loaders.project.load(row.project_id) if row is not None else None
+    visible = project is not None and may_see(project, context.identity)
+    return Reward.of(row) if row is not None and visible else None
 
 
 async def _pledges(representations: Sequence[Mapping[str, Any]], context: Context) -> list[Pledge | None]:
-    rows = await _load(context.loaders.pledge, "Pledge", representations)
-    return [await pledge_seen(context, row) for row in rows]
+    return await _gather(pledge_seen, context, await _load(context.loaders.pledge, "Pledge", representations))
 
 
 async def _posts(representations: Sequence[Mapping[str, Any]], context: Context) -> list[ProjectPost | None]:
-    rows = await _load(context.loaders.post, "ProjectPost", representations)
-    return [await post_seen(context, row) for row in rows]
+    return await _gather(post_seen, context, await _load(context.loaders.post, "ProjectPost", representations))
 
 
 async def _comments(representations: Sequence[Mapping[str, Any]], context: Context) -> list[Comment | None]:
-    rows = await _load(context.loaders.comment, "Comment", representations)
-    seen = []
-    for row in rows:
-        project = await context.loaders.project.load(row.project_id) if row is not None else None
-        visible = row is not None and project is not None and may_see(project, context.identity)
-        seen.append(Comment.of(row) if row is not None and visible else None)
-    return seen
+    return await _gather(_comment_seen, context, await _load(context.loaders.comment, "Comment", representations))
+
+
+async def _comment_seen(context: Context, row: Row[Any] | None) -> Comment | None:
+    """A comment for those who may see what it is about: on a post, for whom the post is meant."""
+    if row is None:
+        return None
+    if row.subject_id != row.project_id:
+        post = await context.loaders.post.load(row.subject_id)
+        return Comment.of(row) if await post_seen(context, post) is not None else None
+    project = await context.loaders.project.load(row.project_id)
+    return Comment.of(row) if project is not None and may_see(project, context.identity) else None
 
 
 async def _users(representations: Sequence[Mapping[str, Any]], _context: Context) -> list[User | None]:

@@ -73,12 +73,13 @@ def _beyond(column: ColumnElement[Any], descending: bool, after: Sequence[Any]) 
 
 def _conditions(search: Search) -> list[ColumnElement[bool]]:
     wanted = search.wanted
-    shown = [status for status in (wanted.status if wanted.status is not None else _SHOWN) if status in PUBLIC]
+    usual = _ENDING if search.sort is ProjectSort.ENDING_SOON else _SHOWN
+    shown = [status for status in (wanted.status if wanted.status is not None else usual) if status in PUBLIC]
     conditions: list[ColumnElement[bool]] = [
         projects.c.published_at.is_not(None),
         projects.c.status.in_([status.value for status in shown]),
     ]
-    words = folded(search.text).split()[:8]
+    words = folded(search.text).replace("\0", " ").split()[:8]  # PostgreSQL takes no NUL
     conditions += [projects.c.search_text.contains(word, autoescape=True) for word in words]
     if wanted.category_ids is not None:
         conditions.append(projects.c.category_id.in_(wanted.category_ids))
@@ -88,12 +89,19 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
         names = [status.value for status in wanted.production_status]
         conditions.append(projects.c.production_status.in_(names))
     if wanted.progress_min is not None:
-        conditions.append(projects.c.pledged_amount * 100 >= projects.c.goal_amount * wanted.progress_min)
+        percent = min(max(wanted.progress_min, 0), MAX_PERCENT)
+        conditions.append(projects.c.pledged_amount * 100 >= projects.c.goal_amount * percent)
     return conditions
 
 
 _SHOWN = (ProjectStatus.SCHEDULED, ProjectStatus.OPEN, ProjectStatus.COLLECTING, ProjectStatus.SUCCEEDED)
 """Without a filter: what can be backed, soon or still, and what succeeded."""
+
+_ENDING = (ProjectStatus.OPEN,)
+"""Without a filter, by deadline: what is over does not end soon."""
+
+MAX_PERCENT = 1_000_000
+"""More than any project reaches, and a goal's share that still fits 64 bits."""
 
 
 def recommended(user_id: str | None, first: int) -> Select[Any]:

@@ -89,7 +89,6 @@ class Projects:
 
     async def create(self, creator_id: str, draft: ProjectDraft, request: Request) -> str:
         """A new draft; its id. Raises Rejected, RejectedTogether."""
-        self._check(draft)
 
         async def work(tx: AsyncConnection) -> str:
             (earlier,) = await claim(tx, idempotency, [request])
@@ -97,6 +96,7 @@ class Projects:
                 raise earlier
             if earlier is not None:
                 return str(earlier)
+            self._check(draft)  # not before: what was taken once is answered alike when its dates have passed
             await _check_category(tx, draft.category_id)
             project_id = new_ulid()
             row = _columns(draft) | {
@@ -130,6 +130,9 @@ class Projects:
             elif _terms(draft) != _terms_of(row):
                 raise Rejected("PROJECT_LOCKED", "Goal, model and period stand once submitted.", ["input"])
             await _check_category(tx, draft.category_id)
+            if draft.currency != row.currency and await _has_rewards(tx, project_id):
+                problem = f"Its rewards have prices in {row.currency}: delete them first."
+                raise Rejected("INVALID", problem, ["input", "currencyCode"])
             await _set(tx, project_id, **_columns(draft))
 
         await self._commit(work, project_id)
@@ -153,8 +156,8 @@ class Projects:
         """Publish a project or send it back with a reason. Raises Rejected."""
         if not approve and not (reason and reason.strip()):
             raise Rejected("REQUIRED", "Say why.", ["reason"])
-        if reason is not None and len(reason) > 500:
-            raise Rejected("INVALID", "At most 500 characters.", ["reason"])
+        if reason is not None and (problem := text_problem(reason, 500)):
+            raise Rejected("INVALID", problem, ["reason"])
 
         async def work(tx: AsyncConnection) -> None:
             row = await lock_project(tx, project_id)
@@ -165,8 +168,9 @@ class Projects:
                 _require(row, ProjectStatus.REJECTED)
                 await _set(tx, project_id, status=ProjectStatus.REJECTED.value, review_reason=reason)
                 return
+            if row.status != ProjectStatus.IN_REVIEW.value:
+                raise Rejected("PROJECT_LOCKED", f"A project that is {row.status} is not in review.", ["id"])
             status = opening_status(row.opens_at, now)
-            _require(row, status)
             if row.closes_at <= now:
                 raise Rejected("INVALID", "Its period is over: send it back for a new one.", ["id"])
             await _set(tx, project_id, status=status.value, published_at=now)
@@ -214,6 +218,8 @@ class Projects:
             row = await _own_reward(tx, creator_id, reward_id)
             if row.claimed and draft.minimum_amount != row.minimum_amount:
                 raise Rejected("REWARD_HAS_PLEDGES", "Its price stands: somebody pledged for it.", ["input"])
+            if row.claimed and draft.shipping_required and not row.shipping_required:
+                raise Rejected("REWARD_HAS_PLEDGES", "Its backers gave no address.", ["input", "shippingRequired"])
             enough = draft.total_quantity is None or draft.total_quantity >= row.claimed
             if not enough:
                 raise Rejected("REWARD_HAS_PLEDGES", f"{row.claimed} are promised already.", ["input", "totalQuantity"])
@@ -300,7 +306,7 @@ class Projects:
         return result
 
 
-async def lock_project(tx: AsyncConnection, project_id: str) -> Row[Any] | None:
+async def lock_project(tx: AsyncConnection, project_id: str | None) -> Row[Any] | None:
     return (await tx.execute(select(projects).where(projects.c.id == project_id).with_for_update())).first()
 
 
@@ -350,6 +356,11 @@ def _terms_of(row: Row[Any]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
+async def _has_rewards(tx: AsyncConnection, project_id: str) -> bool:
+    query = select(rewards.c.id).where(rewards.c.project_id == project_id).limit(1)
+    return (await tx.execute(query)).first() is not None
+
+
 async def _check_category(tx: AsyncConnection, category_id: str) -> None:
     if (await tx.execute(select(categories.c.id).where(categories.c.id == category_id))).first() is None:
         raise Rejected("NOT_FOUND", "No such category.", ["input", "categoryId"])
@@ -387,8 +398,9 @@ def _reward_columns(draft: RewardDraft) -> dict[str, Any]:
 
 async def _own_reward(tx: AsyncConnection, creator_id: str, reward_id: str) -> Row[Any]:
     """A reward of the creator's own project, locked with it. Raises Rejected."""
+    owner = select(rewards.c.project_id).where(rewards.c.id == reward_id)
+    project = await lock_project(tx, (await tx.execute(owner)).scalar_one_or_none())
     row = (await tx.execute(select(rewards).where(rewards.c.id == reward_id).with_for_update())).first()
-    project = await lock_project(tx, row.project_id) if row is not None else None
     if row is None or project is None or project.creator_id != creator_id:
         raise Rejected("NOT_FOUND", "You have no such reward.", ["id"])
     if ProjectStatus(project.status) not in TEXT_EDITABLE:
@@ -414,12 +426,15 @@ async def _close(project_id: str, now: datetime, tx: AsyncConnection) -> None:
 
 async def _release_pledges(tx: AsyncConnection, project_id: str) -> None:
     """The promises are void: nobody is charged. The project's figures keep saying how far it came."""
-    live = select(pledges).where(pledges.c.project_id == project_id, pledges.c.status == PledgeStatus.RESERVED.value)
-    gone = [dict(row) for row in (await tx.execute(live.order_by(pledges.c.id).with_for_update())).mappings()]
+    live = (pledges.c.project_id == project_id) & (pledges.c.status == PledgeStatus.RESERVED.value)
+    query = select(pledges).where(live).order_by(pledges.c.id).with_for_update()
+    gone = [dict(row) for row in (await tx.execute(query)).mappings()]
     if not gone:
         return
-    statement = update(pledges).where(pledges.c.id.in_([row["id"] for row in gone]))
-    await tx.execute(statement.values(status=PledgeStatus.RELEASED.value, version=pledges.c.version + 1))
+    # The same condition and not their ids: there may be more than a statement takes, and the project is held.
+    await tx.execute(
+        update(pledges).where(live).values(status=PledgeStatus.RELEASED.value, version=pledges.c.version + 1)
+    )
     await give_back(tx, gone)
     await record(tx, outbox, SOURCE, [_released(row) for row in gone])
 

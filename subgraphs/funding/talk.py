@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Database
 from db.statements import insert_ignore
-from subgraphs.funding.domain import PostAudience, text_problem
+from subgraphs.funding.domain import RAISED, PostAudience, text_problem
 from subgraphs.funding.models import comments, favorites, pledges, posts, projects
-from subgraphs.funding.service import may_see
+from subgraphs.funding.service import lock_project, may_see
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.identity import Identity
@@ -82,10 +82,13 @@ class Talk:
         user_id = who.require_user()
 
         async def work(tx: AsyncConnection) -> None:
-            await _project_of(tx, who, ("Project", project_id))
+            # Held first: else two who insert at once would each wait for the other's share of the row.
+            row = await lock_project(tx, project_id)
+            if row is None or not may_see(row, who):
+                raise Rejected("NOT_FOUND", "No such project.", ["projectId"])
             if wanted:
-                row = {"user_id": user_id, "project_id": project_id, "position": new_ulid()}
-                changed = await insert_ignore(tx, favorites, [row])
+                liked = {"user_id": user_id, "project_id": project_id, "position": new_ulid()}
+                changed = await insert_ignore(tx, favorites, [liked])
             else:
                 mine = (favorites.c.user_id == user_id) & (favorites.c.project_id == project_id)
                 changed = -(await tx.execute(favorites.delete().where(mine))).rowcount
@@ -108,7 +111,8 @@ async def _project_of(tx: AsyncConnection, who: Identity, subject: tuple[str, st
     if row is None or not may_see(row, who):
         raise Rejected("NOT_FOUND", "Nothing here to talk about.", ["subjectId"])
     if post is not None and post.audience == PostAudience.BACKERS.value and row.creator_id != who.user_id:
-        backed = select(pledges.c.id).where(pledges.c.project_id == row.id, pledges.c.backer_id == who.user_id)
+        mine = (pledges.c.project_id == row.id) & (pledges.c.backer_id == who.user_id)
+        backed = select(pledges.c.id).where(mine, pledges.c.status.in_([status.value for status in RAISED]))
         if (await tx.execute(backed.limit(1))).first() is None:
             raise Rejected("NOT_FOUND", "Nothing here to talk about.", ["subjectId"])
     return str(row.id)
