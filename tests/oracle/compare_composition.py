@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from graphql import parse
 from graphql.language import print_ast
 
-from router.composition.compose import compose
+from router.composition.compose import SubgraphInput, compose
 from tests.router.composition.cases import Case, read_cases
 
 _JOIN = ("join__", "link__", 'schema @link(url: "https://specs.apollo.dev/join/')
@@ -56,7 +57,12 @@ def report_differences(cases: list[Case], verbose: bool) -> int:
 
 
 def _apollo(cases: list[Case]) -> list[dict[str, Any]]:
-    payload = [{"subgraphs": [{"name": s.name, "url": s.url, "sdl": s.sdl} for s in c.subgraphs]} for c in cases]
+    return compose_elsewhere([case.subgraphs for case in cases])
+
+
+def compose_elsewhere(cases: Iterable[Iterable[SubgraphInput]]) -> list[dict[str, Any]]:
+    """What ``@apollo/composition`` makes of each case's subgraphs."""
+    payload = [{"subgraphs": [{"name": s.name, "url": s.url, "sdl": s.sdl} for s in case]} for case in cases]
     script = Path(__file__).with_name("apollo_compose.mjs")
     run = subprocess.run(["node", script], input=json.dumps(payload), capture_output=True, text=True, check=True)
     answer: list[dict[str, Any]] = json.loads(run.stdout)
