@@ -11,11 +11,12 @@ from typing import Any, cast
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.completion import Error
 from router.executor.decode import decode_response
-from router.executor.deferred import CompiledDeferred, compile_deferred, start_deferred
+from router.executor.deferred import CompiledDeferred, DeferredParts, compile_deferred
 from router.executor.failures import failed_fetch
 from router.executor.fetch import RootFetch, compile_fetch, measured, request_for
 from router.executor.json_bytes import write_json
 from router.executor.passthrough import RawTransport, data_of, verbatim_fetch
+from router.executor.paths import in_shape
 from router.executor.projection import compile_projection
 from router.executor.run import ExecutionContext, Run, Step
 from router.executor.sharing import all_fetches, isolated_entities
@@ -53,6 +54,7 @@ class CompiledPlan:
         if isinstance(node, Subscription):
             self._source, node = node.primary, node.rest
         self._step = self._compile(node) if node is not None else _nothing
+        self._views = (((), plan.shape), *(part.view for part in self._deferred))
 
     @property
     def streams(self) -> bool:
@@ -123,17 +125,25 @@ class CompiledPlan:
             yield write_json({"data": None, "errors": [failed]})
 
     async def _increments(self, run: Run, known: Data | None) -> AsyncGenerator[bytes, None]:
-        run.done = {fetch_id: asyncio.Event() for part in self._deferred for fetch_id in part.depends}
-        async with asyncio.TaskGroup() as tasks:
-            payloads = start_deferred(self._deferred, run, tasks)
+        # Tasks of our own, not a task group: a stream may be read, and left, by other tasks than the one it began in.
+        parts = DeferredParts(self._deferred, run)
+        try:
             await self._step(run)
-            yield write_json({**self._result(run, known), "hasNext": bool(self._deferred)})
-            async for payload in payloads:
+            late = [error for error in run.errors if not in_shape(self.plan.shape, error.get("path", ()))]
+            run.errors = [error for error in run.errors if error not in late]
+            first = self._result(run, known)
+            if first["data"] is None:
+                yield write_json({**first, "hasNext": False})
+                return
+            yield write_json({**first, "hasNext": True})
+            async for payload in parts.payloads(first["data"], late):
                 yield write_json(payload)
+        finally:
+            await parts.close()
 
     def _run(self, variables: Mapping[str, Any], transports: Transports, context: ExecutionContext) -> Run:
         errors = [{**error, "path": list(error["path"])} for error in self._errors]
-        return Run({}, self.plan.shape, variables, transports, context, errors)
+        return Run({}, self._views, variables, transports, context, errors)
 
     def _answer(self, run: Run, known: Data | None = None) -> bytes:
         try:

@@ -41,10 +41,12 @@ def compile_fetch(fetch: Fetch, isolate: frozenset[str] = frozenset()) -> Step:
         step = _InnerRootFetch(fetch).run if fetch.path else RootFetch(fetch).run
 
     async def run_fetch(run: Run) -> None:
-        await step(run)
-        done = run.done.get(fetch.id)
-        if done is not None:
-            done.set()
+        try:
+            await step(run)
+        finally:
+            done = run.done.get(fetch.id)
+            if done is not None:
+                done.set()
 
     return run_fetch
 
@@ -112,7 +114,7 @@ class RootFetch:
         elif not response.errors:
             run.add_error(_no_data(self._fetch, run, []))
         for raw in response.errors or ():
-            path = response_path(run.shape, run.data, tuple(error_path(raw)))
+            path = response_path(run.views, run.data, tuple(error_path(raw)))
             run.add_error(_reported(raw, self._fetch, run, path))
 
 
@@ -130,14 +132,14 @@ class _InnerRootFetch:
         try:
             response = await call(self._fetch, run, request_for(self._fetch, run, {}), 0)
         except SubgraphError as error:
-            path = response_path(run.shape, run.data, tuple(place))
+            path = response_path(run.views, run.data, tuple(place))
             run.add_error(failed_fetch(error, self._fetch.subgraph, path, run.context.trace_id))
             return
         if isinstance(response.data, dict):
             for target, _ in found:
                 merge_object(target, copied(response.data))
         for raw in response.errors or ():
-            path = response_path(run.shape, run.data, (*place, *error_path(raw)))
+            path = response_path(run.views, run.data, (*place, *error_path(raw)))
             run.add_error(_reported(raw, self._fetch, run, path))
 
 
@@ -174,7 +176,7 @@ class _EntityStep:
             response = await call(self._fetch, run, request_for(self._fetch, run, variables), count)
             self._merge(run, response, batch)
         except SubgraphError as error:
-            path = response_path(run.shape, run.data, _static_path(batch[0][0].paths[0]))
+            path = response_path(run.views, run.data, _static_path(batch[0][0].paths[0]))
             run.add_error(failed_fetch(error, self._fetch.subgraph, path, run.context.trace_id))
 
     def _merge(self, run: Run, response: SubgraphResponse, batch: Batch) -> None:
@@ -222,10 +224,10 @@ class _EntityStep:
                 places = (place for group in targets[index] for place in group)
                 at_all = {at: None for place in places for at in located.get(id(place), [])}
                 for at in at_all:
-                    where = response_path(run.shape, run.data, (*at, *below[2:]))
+                    where = response_path(run.views, run.data, (*at, *below[2:]))
                     run.add_error(_reported(raw, self._fetch, run, where))
             else:
-                where = response_path(run.shape, run.data, _static_path(batch[0][0].paths[0]))
+                where = response_path(run.views, run.data, _static_path(batch[0][0].paths[0]))
                 run.add_error(_reported(raw, self._fetch, run, where))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from router.executor.source import Source
@@ -10,6 +10,8 @@ from router.query_plan.nodes import Items, Key, OnTypes, Path, Shape, ShapeField
 
 Object = dict[str, Any]
 DataPath = tuple[str | int, ...]
+View = tuple[tuple[str, ...], Shape]
+"""A part of the answer's shape, and the data keys that lead to where it begins."""
 
 
 def write_walk(source: Source, path: Path) -> None:
@@ -49,25 +51,40 @@ def walk_located(data: Any, path: Path, at: DataPath = ()) -> Iterator[tuple[Obj
                 yield from walk_located(data, rest, at)
 
 
-def response_path(shape: Shape, data: Any, path: DataPath) -> list[str | int]:
+def response_path(views: Iterable[View], data: Any, path: DataPath) -> list[str | int]:
     """A path of data keys as the client knows it. It ends early where it enters what the client did not ask for."""
     found: list[str | int] = []
-    here: Shape | None = shape
+    walked: tuple[str, ...] = ()
+    here = [shape for keys, shape in views if not keys]
     for step in path:
         if isinstance(step, int):
             found.append(step)
             data = data[step] if isinstance(data, list) and 0 <= step < len(data) else None
             continue
-        member = _member(here, data, step) if here is not None else None
-        if member is None:
+        members = [member for shape in here for member in _members(shape, data, step)]
+        if not members:
             break
-        found.append(member.response_name)
-        here = member.shape
+        found.append(members[0].response_name)
+        walked = (*walked, step)
+        here = [shape for keys, shape in views if keys == walked]
+        here += [member.shape for member in members if member.shape is not None]
         data = data.get(step) if isinstance(data, dict) else None
     return found
 
 
-def _member(shape: Shape, data: Any, key: str) -> ShapeField | None:
+def in_shape(shape: Shape, path: Iterable[str | int]) -> bool:
+    """Whether a path of response names stays within a shape."""
+    here = [shape]
+    for name in path:
+        if isinstance(name, str):
+            members = [m for known in here for v in known.variants for m in v.fields if m.response_name == name]
+            if not members:
+                return False
+            here = [member.shape for member in members if member.shape is not None]
+    return True
+
+
+def _members(shape: Shape, data: Any, key: str) -> list[ShapeField]:
     typename = data.get("__typename") if isinstance(data, dict) else None
     candidates = [variant for variant in shape.variants if typename in variant.types] or shape.variants
-    return next((field for variant in candidates for field in variant.fields if field.key == key), None)
+    return [field for variant in candidates for field in variant.fields if field.key == key]

@@ -9,9 +9,8 @@ from typing import Any
 
 from router.executor.completion import Error
 from router.executor.failures import MAX_ERRORS
-from router.executor.paths import Object
+from router.executor.paths import Object, View
 from router.executor.transport import Transport
-from router.query_plan.nodes import Shape
 from router.telemetry import Telemetry
 
 Step = Callable[["Run"], Awaitable[None]]
@@ -48,7 +47,7 @@ class Run:
     """One execution of a plan, or of one event of a subscription."""
 
     data: Object
-    shape: Shape
+    views: tuple[View, ...]
     variables: Mapping[str, Any]
     transports: Mapping[str, Transport]
     context: ExecutionContext
@@ -64,4 +63,4 @@ class Run:
 
     def aside(self) -> Run:
         """The same data, with errors of its own: for a deferred part."""
-        return Run(self.data, self.shape, self.variables, self.transports, self.context, [], self.sent, self.done)
+        return Run(self.data, self.views, self.variables, self.transports, self.context, [], self.sent, self.done)

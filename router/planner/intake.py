@@ -105,10 +105,22 @@ class Intake:
             if not narrowed:
                 continue
             inner = place
-            if selection.defer:
+            if selection.defer and self._asks(selection.selections, narrowed):
                 self.deferrals.append(Deferral(selection.defer.label, place.trail, place.scope))
                 inner = replace(place, scope=len(self.deferrals) - 1)
             yield from self._flatten(selection.selections, narrowed, inner)
+
+    def _asks(self, selections: tuple[Selection, ...], types: frozenset[str]) -> bool:
+        """Whether a deferred fragment has anything to wait for; otherwise what is in it need not be deferred."""
+        for selection in selections:
+            if isinstance(selection, Field):
+                if selection.name != "__typename" and selection.name not in INTROSPECTION_FIELDS:
+                    return True
+            elif not selection.defer:
+                narrowed = types & self.supergraph.possible_types.get(selection.type_condition, frozenset())
+                if narrowed and self._asks(selection.selections, narrowed):
+                    return True
+        return False
 
     def _entry(self, field: Field, types: frozenset[str], place: Place) -> Entry:
         if field.name == "__typename":
