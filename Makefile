@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 EXPLORER := clients/explorer/dist/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check install schema docs bench bench-router differential clean
+.PHONY: help run test check install schema docs bench bench-router bench-peers differential clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-$(EXPLORER): clients/explorer/package-lock.json $(wildcard clients/explorer/src/*)
+$(EXPLORER): clients/explorer/package-lock.json clients/explorer/build.mjs $(wildcard clients/explorer/src/*)
 	@if command -v npm >/dev/null; then \
 		echo "Building the explorer ..."; \
 		cd clients/explorer && npm ci --silent --no-audit --no-fund && npm run --silent build; \
@@ -48,3 +48,12 @@ docs: install ## Generate the parts of docs/ that come from code (ERDs, event ca
 
 clean: ## Delete the shop's data (.dure); the next start makes it anew
 	rm -rf .dure
+
+differential: install ## Compare federated answers with the unsplit schema's over random graphs (CASES=20000 SEED=1)
+	@$(BIN)/python -m tests.router.differential.long_run
+
+bench-router: install ## CPU a request of the router, beside the gateways installed in PEERS=DIR
+	@$(BIN)/python -m benchmarks.router
+
+bench-peers: ## Install other gateways from npm, to be measured with PEERS=benchmarks/router/peers
+	cd benchmarks/router/peers && npm install --no-audit --no-fund
