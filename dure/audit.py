@@ -179,9 +179,10 @@ def _provider(settings: Settings, at_the_end: Callable[..., Any]) -> Provider:
     """The provider over HTTP where it is a process of its own, else the simulator's books beside our own."""
     chosen = PaymentSettings()
     secret = chosen.provider_secret_key.get_secret_value()
-    if "provider_url" in chosen.model_fields_set or settings.broker_url:
+    given = chosen.provider_url if "provider_url" in chosen.model_fields_set else None
+    if given or settings.broker_url:
         sender = HttpSender(
-            chosen.provider_url,
+            given or f"http://127.0.0.1:{settings.provider_port}",
             connect_seconds=chosen.provider_connect_seconds,
             timeout_seconds=chosen.provider_timeout_seconds,
         )

@@ -47,7 +47,7 @@ async def until_told(settings: Settings, within: float = 60) -> None:
     deadline = asyncio.get_running_loop().time() + within
     for name in subgraphs.ALL:
         async with open_database(settings, name) as database:
-            while await _untold(database) and asyncio.get_running_loop().time() < deadline:
+            while await _untold(database) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 

@@ -57,12 +57,20 @@ class Shop:
         """Run a demo operation. Raises Unexpected for any GraphQL error or user error."""
         return await self.ask_text(operation(name), **variables)
 
+    async def raw(self, name: str, **variables: Any) -> dict[str, Any]:
+        """The whole answer to a demo operation, whatever it says."""
+        return await self._send(operation(name), variables)
+
+    async def _send(self, document: str, variables: dict[str, Any]) -> dict[str, Any]:
+        body = {"query": document, "variables": variables}
+        async with self._session.post(f"{self._url}/graphql", json=body, headers=self._headers()) as response:
+            answer: dict[str, Any] = await response.json()
+            return answer
+
     async def ask_text(self, document: str, **variables: Any) -> Answer:
         """Run an operation given as text. Raises Unexpected for any GraphQL error or user error."""
         began = time.perf_counter()
-        body = {"query": document, "variables": variables}
-        async with self._session.post(f"{self._url}/graphql", json=body, headers=self._headers()) as response:
-            answer = await response.json()
+        answer = await self._send(document, variables)
         took = (time.perf_counter() - began) * 1000
         if answer.get("errors") or not answer.get("data"):
             raise Unexpected(json.dumps(answer.get("errors"), ensure_ascii=False))
