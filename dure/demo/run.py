@@ -27,7 +27,8 @@ async def run(url: str) -> bool:
         except Unexpected as error:
             errors.print(f"[red]✗ {escape(str(error))}[/red]", soft_wrap=True)
         except aiohttp.ClientError as error:
-            errors.print(f"[red]✗ no shop at {url}:[/red] {escape(str(error))}; start one with `make run`")
+            told = f"[red]✗ no shop at {url}:[/red] {escape(str(error))}; start one with `make run`"
+            errors.print(told, soft_wrap=True)
         else:
             console.print(f"[bold green]All {visit.steps} steps as they must be.[/bold green]")
             return True

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from messaging.consumer import Consumer
 from messaging.events.funding import PledgeCanceled, PledgeReserved
-from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPlaced
+from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced
 from messaging.events.users import PartnerChanged
 from messaging.relay import Relay
 from subgraphs.delivery.addresses import Addresses
@@ -26,7 +26,15 @@ from subgraphs.kit.workers import Worker
 
 NAME = "delivery"
 MIGRATIONS = Path(__file__).parent / "migrations"
-CONSUMES = (DeliveryRequested, DeliveryCancelRequested, OrderPlaced, PledgeReserved, PledgeCanceled, PartnerChanged)
+CONSUMES = (
+    DeliveryRequested,
+    DeliveryCancelRequested,
+    OrderPlaced,
+    OrderPaid,
+    PledgeReserved,
+    PledgeCanceled,
+    PartnerChanged,
+)
 
 
 def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:

@@ -15,7 +15,7 @@ from messaging.consumer import Handler
 from messaging.envelope import Event
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
-from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPlaced
+from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced
 from messaging.events.users import PartnerChanged
 from messaging.outbox import record
 from subgraphs.delivery import requests
@@ -40,6 +40,7 @@ def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
         DeliveryRequested: delivery_requested,
         DeliveryCancelRequested: cancel_requested,
         OrderPlaced: order_placed,
+        OrderPaid: order_paid,
         PledgeReserved: pledge_reserved,
         PledgeCanceled: pledge_canceled,
         PartnerChanged: partner_changed,
@@ -48,7 +49,7 @@ def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
 
 async def order_placed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
     rows = [
-        {"order_id": event.data.order_id, "buyer_id": event.data.buyer_id, "finished": False}
+        {"order_id": event.data.order_id, "buyer_id": event.data.buyer_id, "paid": False, "finished": False}
         for event in sorted(events, key=lambda each: str(each.data.order_id))
     ]
     await insert_ignore(tx, deliveries, rows)
@@ -58,6 +59,12 @@ async def order_placed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Non
             .where(deliveries.c.order_id == row["order_id"], deliveries.c.buyer_id.is_(None))
             .values(buyer_id=row["buyer_id"])
         )
+
+
+async def order_paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+    await order_placed(tx, events)  # it may be the first that is heard of the order
+    paid = [event.data.order_id for event in events]
+    await tx.execute(update(deliveries).where(deliveries.c.order_id.in_(paid)).values(paid=True))
 
 
 async def pledge_reserved(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:

@@ -68,6 +68,8 @@ class OrderDelivery(Base):
     address_id: Mapped[str | None] = mapped_column(UlidType, index=True)
     state: Mapped[str | None] = mapped_column(String(10))
     reason: Mapped[str | None] = mapped_column(String(50))
+    paid: Mapped[bool] = mapped_column(Boolean, default=False)
+    """The saga has come to its end: goods may leave."""
     finished: Mapped[bool] = mapped_column(Boolean, default=False)
     """Delivered or cancelled: its address may be deleted."""
 

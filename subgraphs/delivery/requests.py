@@ -69,7 +69,9 @@ async def cancel(tx: AsyncConnection, requests: Sequence[DeliveryCancelRequested
 async def _lock(tx: AsyncConnection, buyers: Mapping[str, str | None]) -> Rows:
     """The orders' rows, made if need be, held until the commit; in one order, so that nobody waits in a circle."""
     order_ids = sorted(buyers)
-    rows = [{"order_id": order_id, "buyer_id": buyers[order_id], "finished": False} for order_id in order_ids]
+    rows = [
+        {"order_id": order_id, "buyer_id": buyers[order_id], "paid": False, "finished": False} for order_id in order_ids
+    ]
     await insert_ignore(tx, deliveries, rows)
     query = select(deliveries).where(deliveries.c.order_id.in_(order_ids)).order_by(deliveries.c.order_id)
     return {row.order_id: row for row in await tx.execute(query.with_for_update())}

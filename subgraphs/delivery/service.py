@@ -114,6 +114,7 @@ class Shipments:
                 return row.id, row.order_id
             if ShipmentStatus(row.status) not in WAITING:
                 raise Rejected("SHIPMENT_ALREADY_DISPATCHED", f"This shipment is {row.status} already.", ["id"])
+            await _check_paid(tx, row.order_id)
             now = self._now()
             await self._set(
                 tx,
@@ -237,6 +238,15 @@ class Shipments:
         self._wake_relay()
         await self._changes.tell(f"shipments:{order_id}")
         return str(shipment_id)
+
+
+async def _check_paid(tx: AsyncConnection, order_id: str | None) -> None:
+    """What has left cannot be taken back, so nothing leaves before its order's saga has ended. Raises Rejected."""
+    if order_id is None:
+        return
+    query = select(deliveries.c.paid).where(deliveries.c.order_id == order_id)
+    if not (await tx.execute(query)).scalar_one_or_none():
+        raise Rejected("NOT_ALLOWED", "This order is not paid yet.", ["id"])
 
 
 async def may_handle(tx: AsyncConnection, who: Identity, seller_id: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from messaging.events.delivery import DeliveryAccepted, DeliveryCanceled, DeliveryRejected, ShipmentChanged
-from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderLineFacts
+from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderLineFacts, OrderPaid
 from messaging.events.users import PartnerChanged
 from subgraphs.delivery.models import deliveries, shipment_lines, shipments
 from subgraphs.kit.ids import global_id, local_id, new_ulid
@@ -64,6 +64,12 @@ class Sale:
     @property
     def request(self) -> DeliveryRequested:
         return DeliveryRequested(order_id=self.order, buyer_id=self.buyer, address_id=self.address_id, lines=self.lines)
+
+    @property
+    def paid(self) -> OrderPaid:
+        return OrderPaid(
+            order_id=self.order, order_number="N", buyer_id=self.buyer, total=18000, currency="KRW", lines=self.lines
+        )
 
     async def seen(self, user: str | None = None) -> dict[str, Any]:
         answer = await self.world.ask(
@@ -156,6 +162,7 @@ async def own_shipment(sale: Sale) -> str:
 
 
 async def dispatch_first(sale: Sale) -> str:
+    await sale.world.tell(sale.paid)
     shipment = await own_shipment(sale)
     payload = await sale.sell(DISPATCH, id=shipment, carrier="CJ", number="1234-5678-90")
     assert payload == {"shipment": {"status": "DISPATCHED"}, "userErrors": []}
@@ -174,6 +181,14 @@ async def test_a_parcel_goes_from_ready_to_delivered_and_says_so(world: World, s
     assert (await sale.carry(shipment, "DELIVERED", 30))["shipment"]["status"] == "DELIVERED"
     assert [event.status for event in await world.told(ShipmentChanged)] == ["READY", "DISPATCHED", "DELIVERED"]
     assert not (await world.told(ShipmentChanged))[-1].order_delivered, "the other seller's parcel is still there"
+
+
+async def test_what_is_not_paid_does_not_leave(world: World, sale: Sale) -> None:
+    await world.tell(sale.request)
+    shipment = await own_shipment(sale)
+    refused = await sale.sell(DISPATCH, id=shipment, carrier="CJ", number="1234567890")
+    assert refused == {"shipment": None, "userErrors": [{"code": "NOT_ALLOWED"}]}
+    await dispatch_first(sale)
 
 
 async def test_reports_in_any_order_are_kept_and_never_set_it_back(world: World, sale: Sale) -> None:
