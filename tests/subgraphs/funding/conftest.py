@@ -33,7 +33,9 @@ from subgraphs.kit.subgraph import Runtime, Subgraph
 
 SECRET = "funding-tests"
 
-PROJECT = "project { id slug status version title goalAmount { amount currencyCode } } userErrors { code field message }"
+PROJECT = (
+    "project { id slug status version title goalAmount { amount currencyCode } } userErrors { code field message }"
+)
 CREATE = f"""
 mutation($input: ProjectInput!, $key: String!) {{
   projectCreate(input: $input, idempotencyKey: $key) {{ {PROJECT} }}
@@ -70,6 +72,10 @@ class Clock:
     def pass_by(self, **span: float) -> None:
         self._ahead += timedelta(**span)
 
+    def ahead(self, **span: float) -> str:
+        """The time after this span, as GraphQL takes it."""
+        return (self() + timedelta(**span)).isoformat()
+
 
 @dataclass
 class Backer:
@@ -91,12 +97,19 @@ class World:
     category: str
 
     async def ask(
-        self, query: str, user: str | None = None, *, roles: Sequence[str] = (), scopes: Sequence[str] = (), **given: Any
+        self,
+        query: str,
+        user: str | None = None,
+        /,
+        *,
+        roles: Sequence[str] = (),
+        scopes: Sequence[str] = (),
+        **given: Any,
     ) -> dict[str, Any]:
         """The whole answer."""
         return await self.subgraph.endpoint.execute(query, given, None, headers(user, roles, scopes))
 
-    async def do(self, query: str, user: str | None = None, *, scopes: Sequence[str] = (), **given: Any) -> Any:
+    async def do(self, query: str, user: str | None = None, /, *, scopes: Sequence[str] = (), **given: Any) -> Any:
         """The answer's only field, of an operation that must not fail."""
         answer = await self.ask(query, user, scopes=scopes, **given)
         assert "errors" not in answer, answer

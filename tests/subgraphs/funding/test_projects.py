@@ -108,7 +108,7 @@ async def test_the_longest_korean_texts_fit(world: World) -> None:
 
 async def test_an_anonymous_caller_creates_nothing(world: World) -> None:
     answer = await world.ask(
-        "mutation($input: ProjectInput!) { projectCreate(input: $input, idempotencyKey: \"k\") { project { id } } }",
+        'mutation($input: ProjectInput!) { projectCreate(input: $input, idempotencyKey: "k") { project { id } } }',
         input=world.draft(),
     )
     assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
