@@ -11,17 +11,20 @@ from dure.settings import Settings
 from messaging.broker import Broker
 from messaging.memory import MemoryBroker
 from messaging.rabbitmq import RabbitBroker
-from messaging.topology import unrouted
+from messaging.topology import queue_name, unrouted
 from subgraphs.kit.changes import Changes, InProcessChanges, RedisChanges
 from subgraphs.kit.subgraph import Runtime, Subgraph
 
 
 def make_broker(settings: Settings) -> Broker:
     """RabbitMQ where a URL is given, else the in-process broker."""
-    consumed = {payload.type for entry in subgraphs.ALL.values() for payload in entry.consumes}
+    queues = {
+        queue_name(name): sorted({payload.type for payload in entry.consumes}) for name, entry in subgraphs.ALL.items()
+    }
+    free = unrouted(type for types in queues.values() for type in types)
     if settings.broker_url:
-        return RabbitBroker(settings.broker_url, unrouted=unrouted(consumed))
-    return MemoryBroker(unrouted=unrouted(consumed))
+        return RabbitBroker(settings.broker_url, unrouted=free, queues=queues)
+    return MemoryBroker(unrouted=free)
 
 
 def make_changes(settings: Settings) -> Changes:

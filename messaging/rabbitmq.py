@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import aio_pika
 import structlog
@@ -29,6 +29,7 @@ from messaging.topology import declare_exchange, declare_queue
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 2.0
+OPEN_SECONDS = 10.0
 CONFIRM_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 5.0
@@ -38,15 +39,24 @@ _LOST = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, asyncio.Can
 
 
 class RabbitBroker:
-    """Connects when first used. ``unrouted``: types that may be published though no queue takes them."""
+    """Connects when first used. ``unrouted``: types that may be published though no queue takes them.
+
+    ``queues``: which types each queue takes. They are declared before anything is published: a queue whose consumer
+    has never run yet must not miss what is told today.
+    """
 
     def __init__(
-        self, url: str, *, unrouted: Collection[str] = (), delay: Callable[[int], float] = redelivery_delay
+        self,
+        url: str,
+        *,
+        unrouted: Collection[str] = (),
+        queues: Mapping[str, Sequence[str]] | None = None,
+        delay: Callable[[int], float] = redelivery_delay,
     ) -> None:
         self._url = url
         self._unrouted = frozenset(unrouted)
         self._delay = delay
-        self._publisher = _Publisher(url)
+        self._publisher = _Publisher(url, queues or {})
         self._consumers: AbstractRobustConnection | None = None
         self._connecting = asyncio.Lock()
         self._subscriptions: list[_RabbitSubscription] = []
@@ -130,8 +140,9 @@ def _raise_if_cancelled(error: BaseException) -> None:
 class _Publisher:
     """One connection, opened when there is none; whoever needs it meanwhile waits for the same attempt."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, queues: Mapping[str, Sequence[str]]) -> None:
         self._url = url
+        self._queues = queues
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -156,12 +167,15 @@ class _Publisher:
 
     async def _open(self) -> AbstractExchange:
         await self.drop()
-        async with asyncio.timeout(CONNECT_SECONDS * 2):
+        async with asyncio.timeout(OPEN_SECONDS):
             connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, heartbeat=HEARTBEAT_SECONDS)
             self._connection = connection
             self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            self._exchange = await declare_exchange(self._channel)
-            return self._exchange
+            exchange = await declare_exchange(self._channel)
+            for queue, types in self._queues.items():
+                await declare_queue(self._channel, queue, types)
+            self._exchange = exchange
+            return exchange
 
     async def drop(self) -> None:
         connection, self._connection, self._exchange = self._connection, None, None

@@ -144,3 +144,24 @@ def test_unrouted_is_what_nobody_consumes() -> None:
     assert unrouted(CATALOGUE) == set()
     with pytest.raises(ValueError, match="not in the catalogue"):
         unrouted(["dure.orders.misspelt.v1"])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_queue_whose_consumer_has_never_run_misses_nothing(
+    rabbitmq_url: str, queue: str, declared: bool
+) -> None:
+    """What is published before the consumer's first start waits for it, if the publisher was told of its queue."""
+    queues = {queue: [OrderCanceled.type]} if declared else {}
+    broker = RabbitBroker(rabbitmq_url, unrouted=[OrderCanceled.type], queues=queues, delay=quick)
+    handled: list[bytes] = []
+
+    async def handle(each: Message) -> None:
+        handled.append(each.body)
+
+    await broker.publish([message(b"[1]")])
+    await broker.consume(queue, [OrderCanceled.type], handle)
+    await broker.publish([message(b"[2]")])
+    await eventually(lambda: b"[2]" in handled)
+    await broker.close()
+    assert sorted(handled) == ([b"[1]", b"[2]"] if declared else [b"[2]"])
