@@ -42,10 +42,13 @@ class Slot:
 
 @dataclass(eq=False, slots=True)
 class Position:
-    """All objects at one path of the data. ``slots`` by data key."""
+    """All objects at one path of the data. ``slots`` by data key.
+
+    No field may lie where objects tell their type, though a client may call one so.
+    """
 
     slots: dict[str, Slot] = field(default_factory=dict)
-    _taken: set[str] = field(default_factory=set)
+    _taken: set[str] = field(default_factory=lambda: {"__typename"})
 
     def client_slot(self, response_name: str, name: str, arguments: tuple[Argument, ...]) -> Slot:
         """The slot of a client's field; the same for the same response name, field and arguments."""

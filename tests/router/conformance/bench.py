@@ -69,8 +69,7 @@ class Bench:
         self.problems: list[str] = []
         taken = taken_over(case.linked(), case.labels)
         self.subgraphs = {
-            name: Subgraph(name, sdl, case.rows, case.own.get(name), taken[name])
-            for name, sdl in case.linked().items()
+            name: Subgraph(name, sdl, case.rows, case.own.get(name), taken[name]) for name, sdl in case.linked().items()
         }
         settings = Settings(dev=True, override_labels=list(case.labels))
         self.graph = Graph(load_supergraph(supergraph_sdl), settings, ThreadPoolExecutor(1))

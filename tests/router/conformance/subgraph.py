@@ -22,6 +22,7 @@ from graphql import (
     SelectionSetNode,
     build_ast_schema,
     get_named_type,
+    is_composite_type,
     parse,
 )
 from graphql.execution.values import get_argument_values
@@ -92,7 +93,7 @@ class Store:
     def _follow(self, value: Any, arguments: Mapping[str, Any]) -> Any:
         if isinstance(value, list):
             return [self._follow(item, arguments) for item in value]
-        if isinstance(value, dict) and "by" in value:
+        if isinstance(value, dict) and value.keys() == {"by", "of"}:
             wanted = arguments[value["by"]]
             found = [row for row in self._follow(value["of"], arguments) if row and row.get(value["by"]) == wanted]
             return found[0] if found else None
@@ -244,7 +245,7 @@ class Subgraph:
     def _things(self, value: Any, type_: Any, provided: SelectionSetNode | None) -> Any:
         if isinstance(value, list):
             return [self._things(item, type_, provided) for item in value]
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not is_composite_type(type_):
             return value
         typename = type_.name if isinstance(type_, GraphQLObjectType) else value.get("__typename", type_.name)
         return Thing(value, typename, None, provided)
@@ -335,4 +336,6 @@ class Monolith:
     def _things(self, value: Any, type_: Any) -> Any:
         if isinstance(value, list):
             return [self._things(item, type_) for item in value]
-        return Thing(value, value.get("__typename", type_.name)) if isinstance(value, dict) else value
+        if not isinstance(value, dict) or not is_composite_type(type_):
+            return value
+        return Thing(value, value.get("__typename", type_.name))
