@@ -64,14 +64,14 @@ def _smaller_operations(graph: Graph, operation: DrawnOperation) -> Iterator[Cas
 class _Leaver(Visitor):
     """Leaves out one selection, directive, definition or argument, by its number."""
 
-    def __init__(self, leave: int) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
-        self.leave = leave
+        self.number = number
         self.seen = 0
 
     def _enter(self, *_args: Any) -> VisitorAction:
         self.seen += 1
-        return REMOVE if self.seen - 1 == self.leave else None
+        return REMOVE if self.seen - 1 == self.number else None
 
     enter_field = enter_inline_fragment = enter_fragment_spread = enter_directive = _enter
     enter_fragment_definition = enter_variable_definition = enter_argument = _enter
