@@ -40,7 +40,9 @@ def normalize(
     if root_type is None:
         raise OperationError(f"Schema is not configured to execute {definition.operation.value} operation.")
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    collector = Collector(schema, fragments, {**condition_defaults(definition), **condition_values}, defer=defer)
+    values = {**condition_defaults(definition), **condition_values}
+    is_subscription = definition.operation.value == "subscription"
+    collector = Collector(schema, fragments, values, defer=defer, subscription=is_subscription)
     return Operation(
         kind=definition.operation.value,
         root_type=root_type.name,

@@ -42,13 +42,19 @@ def _path(intake: Intake, deferral: Deferral, number: int) -> Path:
     """The way to the objects of a deferred part, by data keys."""
     path: list[PathSegment] = []
     for crossing in deferral.trail:
+        path += _only(intake, crossing.parent, crossing.types)
         path += _steps(crossing)
     entries = deferral.entries
-    if entries and intake.supergraph.types[entries.type].is_abstract:
-        types = frozenset().union(*(entry.types for entry in entries.of(number)))
-        if not types >= intake.visible[entries.type]:
-            path.append(OnTypes(types))
+    assert entries is not None
+    path += _only(intake, entries.type, frozenset().union(*(entry.types for entry in entries.of(number))))
     return tuple(path)
+
+
+def _only(intake: Intake, type_name: str, types: frozenset[str]) -> list[PathSegment]:
+    """A step to the objects of these types, where there can be others."""
+    if not intake.supergraph.types[type_name].is_abstract or types >= intake.visible[type_name]:
+        return []
+    return [OnTypes(types)]
 
 
 def _steps(crossing: Crossing) -> list[PathSegment]:

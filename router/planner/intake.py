@@ -41,8 +41,9 @@ class Entries:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Crossing:
-    """A field that leads to where a deferred part stands."""
+    """A field that leads to where a deferred part stands. ``parent`` is the API schema's type it is asked of."""
 
+    parent: str
     slot: Slot
     types: frozenset[str]
     type: str
@@ -87,7 +88,11 @@ class Intake:
         first = len(self.deferrals)
         fields = list(self._flatten(selections, types, place))
         own = range(first, len(self.deferrals))
-        found = [self._entry(f, applies, inner) for f, applies, inner in fields if f.name not in INTROSPECTION_FIELDS]
+        found = [
+            self._entry(type_name, f, applies, inner)
+            for f, applies, inner in fields
+            if f.name not in INTROSPECTION_FIELDS
+        ]
         entries = Entries(type_name, place.position, tuple(found))
         for number in own:
             self.deferrals[number].entries = entries
@@ -122,14 +127,14 @@ class Intake:
                     return True
         return False
 
-    def _entry(self, field: Field, types: frozenset[str], place: Place) -> Entry:
+    def _entry(self, parent: str, field: Field, types: frozenset[str], place: Place) -> Entry:
         if field.name == "__typename":
             return Entry(field.response_name, types, "String!", None, None, (), place.scope)
         definition = self.supergraph.types[field.parent].fields[field.name]
         slot = place.position.client_slot(field.response_name, field.name, field.arguments)
         children = None
         if field.selections:
-            trail = (*place.trail, Crossing(slot, types, definition.type))
+            trail = (*place.trail, Crossing(parent, slot, types, definition.type))
             inner = replace(place, position=slot.child, trail=trail)
             children = self._entries(definition.named_type, field.selections, inner)
         return Entry(field.response_name, types, definition.type, slot, children, field.directives, place.scope)
@@ -139,10 +144,10 @@ class Intake:
     def wants(self, entries: Entries, scope: int | None = None) -> tuple[Want, ...]:
         """What the search has to find for these entries, which stand in the deferred part ``scope``."""
         wants = [self._want(entry, scope) for entry in entries.entries if entry.slot is not None]
-        for part in dict.fromkeys([scope, *(entry.scope for entry in entries.entries)]):
-            if self.needs_typename(entries, part):
-                defer = part if part != scope else None
-                wants.insert(0, Want("__typename", self.supergraph.possible_types[entries.type], defer=defer))
+        parts = {scope, *(entry.scope for entry in entries.entries)}
+        if any(self.needs_typename(entries, part) for part in parts):
+            # Never deferred: an object's type comes with the object.
+            wants.insert(0, Want("__typename", self.supergraph.possible_types[entries.type]))
         return tuple(wants)
 
     def _want(self, entry: Entry, scope: int | None) -> Want:

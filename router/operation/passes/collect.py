@@ -58,11 +58,13 @@ class Collector:
         values: Mapping[str, bool],
         *,
         defer: bool,
+        subscription: bool = False,
     ) -> None:
         self._schema = schema
         self._fragments = fragments
         self._values = values
         self._defer = defer
+        self._subscription = subscription
         self._possible = PossibleTypes(schema)
         self._made: dict[tuple[str, frozenset[str], tuple[int, ...]], tuple[Selection, ...]] = {}
 
@@ -123,8 +125,11 @@ class Collector:
         return is_selected(node, self._values)
 
     def deferred(self, node: SelectionNode) -> Defer | None:
-        """Its ``@defer``, if it has an effect."""
-        return deferral(node, self._values) if self._defer else None
+        """Its ``@defer``, if it has an effect. Raises OperationError in a subscription."""
+        found = deferral(node, self._values)
+        if found is not None and self._subscription:
+            raise OperationError('Nothing can be deferred in a subscription: the "if" of its @defer must be false.')
+        return found if self._defer else None
 
     def narrow(self, condition: str | None, parent: CompositeType, met: frozenset[str]) -> _Fragment | None:
         """What a type condition leaves of the objects met: None if none of them."""
