@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-
-from starlette.types import ASGIApp
 
 from dure import subgraphs
 from dure.assembly import build, make_broker, make_changes, make_runtime
@@ -55,11 +54,14 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     urls = {name: url_of(settings, name) + "/graphql" for name in subgraphs.ALL}
     jwks = url_of(settings, "users") + "/.well-known/jwks.json"
     router = create_app(settings.supergraph_sdl, router_settings(settings, urls, jwks))
-    doors: dict[str, ASGIApp] = {"/webhooks": Forward(url_of(settings, "payments"))}
+    doors = {"/webhooks": Forward(url_of(settings, "payments"))}
     if settings.dev:
         doors["/dev"] = Forward(url_of(settings, "users"))
         doors["/provider/"] = Forward(PaymentSettings().provider_url)
-    await serve(by_prefix(doors, router), settings.host, settings.port, announce)
+    try:
+        await serve(by_prefix(doors, router), settings.host, settings.port, announce)
+    finally:
+        await asyncio.gather(*(door.close() for door in doors.values()))
 
 
 def _open(settings: Settings, name: str, stack: AsyncExitStack) -> Subgraph:
