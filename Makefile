@@ -16,7 +16,7 @@ run: install ## Start the whole shop in one process on http://127.0.0.1:4000 (DU
 	@exec $(BIN)/dure up
 
 test: install ## Run every test; throw-away servers are started for it (REQUIRE_SERVICES=1: none may be missing)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
 
 check: install ## Lint, types (mypy strict), import contracts
 	$(BIN)/ruff check .

@@ -85,7 +85,7 @@ async def test_refunds_that_race_stay_within_the_capture(world: World, buyer: st
         ({"account": ACCOUNT | {"bankCode": "00"}}, "INVALID"),
         ({"account": ACCOUNT | {"accountNumber": "abc"}}, "INVALID"),
         ({"account": ACCOUNT | {"holderName": ""}}, "INVALID"),
-        ({"payment": global_id("Payment", new_ulid())}, "NOT_FOUND"),
+        ({"payment": global_id("Payment", "01ARZ3NDEKTSV4RRFFQ69G5FAV")}, "NOT_FOUND"),
         ({"payment": "nonsense"}, "NOT_FOUND"),
         ({"key": "k" * 256}, "INVALID"),
     ],
