@@ -44,8 +44,8 @@ async def test_words_are_found_in_korean_and_english_whatever_their_case_and_wid
         assert await found(world, query=query) == ["Ｍoon 100%"], query
     for query in ("sun", "moon 달빛", "m%n", "m__n"):
         assert await found(world, query=query) == [], query
-    for query in (None, "", "  ", "\x00"):
-        assert len(await found(world, query=query)) == 2
+    for nothing in (None, "", "  ", "\x00"):
+        assert len(await found(world, query=nothing)) == 2
 
 
 async def test_filters_hold_together_and_an_empty_list_matches_nothing(world: World) -> None:
