@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     subgraphs: dict[str, SubgraphSettings] = Field(default_factory=dict)
 
     request_timeout: float = Field(default=8.0, description="The whole request.")
+    body_timeout: float = Field(default=5.0, description="Receiving a request's body; more is answered with 408.")
     planning_timeout: float = Field(default=1.0, description="Planning one operation.")
     subgraph_timeout: float = Field(default=3.0, description="One request to a subgraph.")
     connect_timeout: float = Field(default=0.5, description="Connecting to a subgraph.")

@@ -33,7 +33,8 @@ def read_headers(scope: Scope, max_count: int, max_bytes: int) -> dict[str, str]
 
 async def read_body(receive: Receive, declared: str | None, max_bytes: int) -> bytes:
     """The request body. Raises RequestError (413) as soon as it is known to be too large, and Disconnected."""
-    if declared is not None and declared.isdigit() and int(declared) > max_bytes:
+    # Longer numbers than twenty digits are no lengths, and Python refuses to read the longest.
+    if declared is not None and declared.isdecimal() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
     message = await receive()
     if message["type"] == "http.disconnect":

@@ -8,7 +8,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, validate
+from graphql import (
+    DocumentNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
+    specified_rules,
+    validate,
+)
+from graphql.validation import ASTValidationRule
 
 from router.errors import OperationError, RequestError, RequestErrorCode
 from router.operation.model import OperationKind
@@ -21,6 +29,12 @@ from router.settings import Limits
 
 Rule = Callable[[DocumentNode, OperationDefinitionNode], None]
 """One more limit on operations, cost for example. Raises RequestError."""
+
+FIRST_RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
+"""What can be checked in a time that grows no faster than the document."""
+
+LAST_RULES = (OverlappingFieldsCanBeMergedRule,)
+"""What compares every field with every other: only for operations that are within their limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class Document:
 
     text: str
     node: DocumentNode
+    fields: dict[str | None, int]
     prepared: dict[str | None, PreparedOperation] = field(default_factory=dict)
 
 
@@ -95,17 +110,25 @@ class DocumentCache:
         try:
             node = parse_limited(text, self._limits)
             check_document(node, self._limits)
+            self._validate(node, FIRST_RULES)
+            operations = [one for one in node.definitions if isinstance(one, OperationDefinitionNode)]
+            fields = {_name(one): check_operation(node, one, self._limits) for one in operations}
+            self._validate(node, LAST_RULES)
         except RequestError as error:
             return error
-        errors = validate(self._schema, node, max_errors=self._limits.validation_errors, hide_suggestions=True)
-        if not errors:
-            return Document(text, node)
-        reported = errors[: self._limits.validation_errors]
-        return RequestError(
-            RequestErrorCode.GRAPHQL_VALIDATION_FAILED,
-            *(error.message for error in reported),
-            locations=tuple(tuple((p.line, p.column) for p in error.locations or ()) for error in reported),
-        )
+        except RecursionError:
+            return RequestError(RequestErrorCode.LIMIT_EXCEEDED, "The document's fragments are nested too deeply.")
+        return Document(text, node, fields)
+
+    def _validate(self, node: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
+        allowed = self._limits.validation_errors
+        errors = validate(self._schema, node, rules, max_errors=allowed, hide_suggestions=True)[:allowed]
+        if errors:
+            raise RequestError(
+                RequestErrorCode.GRAPHQL_VALIDATION_FAILED,
+                *(error.message for error in errors),
+                locations=tuple(tuple((p.line, p.column) for p in error.locations or ()) for error in errors),
+            )
 
     def _prepare(self, document: Document, name: str | None) -> PreparedOperation:
         try:
@@ -113,17 +136,20 @@ class DocumentCache:
             coerce = compile_variables(self._schema, definition)
         except OperationError as error:
             raise RequestError(RequestErrorCode.OPERATION_RESOLUTION_FAILURE, str(error)) from None
-        fields = check_operation(document.node, definition, self._limits)
         for rule in self._rules:
             rule(document.node, definition)
         return PreparedOperation(
             text=document.text,
             document=document.node,
             definition=definition,
-            name=definition.name.value if definition.name else None,
+            name=_name(definition),
             kind=definition.operation.value,
-            fields=fields,
+            fields=document.fields[_name(definition)],
             coerce=coerce,
             conditions=tuple(sorted(condition_variables(document.node))),
             defaults=condition_defaults(definition),
         )
+
+
+def _name(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from router.errors import RequestError, RequestErrorCode
@@ -18,6 +19,12 @@ logger = logging.getLogger(__name__)
 CONTENT_TYPES = {
     JSON: b"application/json; charset=utf-8",
     RESPONSE_JSON: b"application/graphql-response+json; charset=utf-8",
+}
+
+STATUS_HEADERS: dict[int, RawHeaders] = {
+    405: [(b"allow", b"GET, POST")],
+    # The rest of the body may still come, and is not to be read as the next request.
+    408: [(b"connection", b"close")],
 }
 
 
@@ -71,7 +78,19 @@ class HttpEndpoint:
         if not is_json(headers.get("content-type")):
             message = f"The body must be {JSON} in UTF-8."
             raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=415, malformed=True)
-        return from_body(await read_body(receive, headers.get("content-length"), self._settings.limits.body_bytes))
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            # A few compressed bytes can become any number of bytes.
+            message = "The body must not be compressed."
+            raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=415, malformed=True)
+        return from_body(await self._body(receive, headers))
+
+    async def _body(self, receive: Receive, headers: Headers) -> bytes:
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await read_body(receive, headers.get("content-length"), self._settings.limits.body_bytes)
+        except TimeoutError:
+            message = "The request's body took too long."
+            raise RequestError(RequestErrorCode.REQUEST_TIMEOUT, message, status=408, malformed=True) from None
 
     async def _send(
         self, result: Answer | Stream, receive: Receive, send: Send, media: Accepted, cors: RawHeaders
@@ -101,5 +120,4 @@ async def _send_answer(send: Send, answer: Answer, media: Accepted, cors: RawHea
     media_type = media.single or JSON
     # With application/json, 200 tells that the GraphQL server answered, whatever it said.
     status = answer.status if answer.malformed or media_type == RESPONSE_JSON else 200
-    headers = [*cors, (b"allow", b"GET, POST")] if status == 405 else cors
-    await send_whole(send, status, CONTENT_TYPES[media_type], answer.body, headers)
+    await send_whole(send, status, CONTENT_TYPES[media_type], answer.body, [*cors, *STATUS_HEADERS.get(status, ())])

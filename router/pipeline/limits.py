@@ -6,7 +6,6 @@ is read, and refused.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from graphql import (
@@ -80,12 +79,12 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
 def check_operation(document: DocumentNode, operation: OperationDefinitionNode, limits: Limits) -> int:
     """Limits of one operation; gives the number of its fields. Raises RequestError.
 
-    The document must be valid: fragments exist and form no cycle.
+    Fragments must exist and form no cycle.
     """
     if len(operation.variable_definitions or ()) > limits.variables:
         raise _too_much("operation", limits.variables, "variables")
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    size = _Sizes(fragments, limits).of(operation.selection_set)
+    size = _Sizes(fragments).of(operation.selection_set)
     roots = limits.mutation_root_fields if operation.operation is OperationType.MUTATION else limits.root_fields
     for what, found, allowed in (
         ("levels", size.depth, limits.depth),
@@ -94,6 +93,10 @@ def check_operation(document: DocumentNode, operation: OperationDefinitionNode, 
     ):
         if found > allowed:
             raise _too_much("operation", allowed, what)
+    # More fields than any caller may ask for need not be expanded to be refused.
+    if size.fields > (most := max(limits.fields_anonymous, limits.fields_signed_in)):
+        raise _too_much("operation", most, "fields")
+    _check_response_names([operation.selection_set], fragments, limits.same_key)
     return size.fields
 
 
@@ -120,20 +123,14 @@ class _Counter(Visitor):
 
 
 class _Sizes:
-    def __init__(self, fragments: dict[str, FragmentDefinitionNode], limits: Limits) -> None:
+    def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
         self._fragments = fragments
         self._known: dict[str, Size] = {}
-        self._limits = limits
 
     def of(self, selection_set: SelectionSetNode) -> Size:
         size = Size()
-        keys: Counter[str] = Counter()
         for node in selection_set.selections:
             if isinstance(node, FieldNode):
-                name = node.alias.value if node.alias else node.name.value
-                keys[name] += 1
-                if keys[name] > self._limits.same_key:
-                    raise _too_much("selection set", self._limits.same_key, "selections of one response name")
                 size = size.beside(self._field(node))
             elif isinstance(node, InlineFragmentNode):
                 size = size.beside(self.of(node.selection_set))
@@ -153,6 +150,28 @@ class _Sizes:
         if name not in self._known:
             self._known[name] = self.of(self._fragments[name].selection_set)
         return self._known[name]
+
+
+def _check_response_names(
+    selection_sets: list[SelectionSetNode], fragments: dict[str, FragmentDefinitionNode], allowed: int
+) -> None:
+    """Fields of one response name are compared pair by pair in validation, wherever in the document they come from."""
+    found: dict[str, list[FieldNode]] = {}
+    waiting = selection_sets[::-1]
+    while waiting:
+        for node in waiting.pop().selections:
+            if isinstance(node, FieldNode):
+                name = node.alias.value if node.alias else node.name.value
+                found.setdefault(name, []).append(node)
+                if len(found[name]) > allowed:
+                    raise _too_much("selection set", allowed, "selections of one response name")
+            elif isinstance(node, InlineFragmentNode):
+                waiting.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode):
+                waiting.append(fragments[node.name.value].selection_set)
+    for fields in found.values():
+        if inner := [node.selection_set for node in fields if node.selection_set is not None]:
+            _check_response_names(inner, fragments, allowed)
 
 
 def _too_much(what: str, allowed: int, unit: str) -> RequestError:

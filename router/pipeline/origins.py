@@ -33,7 +33,7 @@ class Origins:
         site = headers.get("sec-fetch-site")
         if site in ("same-origin", "none"):
             return
-        if site is None and (origin is None or urlsplit(origin).netloc == headers.get("host")):
+        if site is None and (origin is None or _is_own(origin, headers)):
             return
         message = f"Requests from other sites need one of the headers {', '.join(self._csrf_headers)}."
         raise RequestError(RequestErrorCode.CSRF_PREVENTED, message, status=403, malformed=True)
@@ -41,7 +41,7 @@ class Origins:
     def may_open_socket(self, headers: Mapping[str, str]) -> bool:
         """Whether a page may open a WebSocket: browsers ask nobody before they do."""
         origin = headers.get("origin")
-        return origin is None or self._is_allowed(origin) or urlsplit(origin).netloc == headers.get("host")
+        return origin is None or self._is_allowed(origin) or _is_own(origin, headers)
 
     def response_headers(self, headers: Mapping[str, str]) -> RawHeaders:
         """CORS headers for the answer to a page that may read it."""
@@ -65,3 +65,10 @@ class Origins:
 
     def _is_allowed(self, origin: str) -> bool:
         return origin in self._allowed or "*" in self._allowed
+
+
+def _is_own(origin: str, headers: Mapping[str, str]) -> bool:
+    try:
+        return urlsplit(origin).netloc == headers.get("host")
+    except ValueError:
+        return False

@@ -52,7 +52,7 @@ def from_object(value: Any) -> GraphQLRequest:
 def from_query_string(query_string: bytes) -> GraphQLRequest:
     """A request from a URL's parameters; ``variables`` and ``extensions`` are JSON in them. Raises RequestError."""
     try:
-        parameters = parse_qs(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=20)
+        parameters = parse_qs(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
     except ValueError:
         raise _malformed("The URL's parameters cannot be read.") from None
     value: dict[str, Any] = {}
