@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 
@@ -18,7 +18,7 @@ class EventTooLarge(Exception):
     """An event passed the size that the reader was willing to hold."""
 
 
-async def read_events(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[Event]:
+async def read_events(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[Event, None]:
     """Events as they arrive, however the bytes are cut. An event without its closing blank line is dropped.
 
     Raises EventTooLarge.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,7 +38,7 @@ class HttpClient(Protocol):
         """Send and read the whole answer, at most ``max_bytes`` of it."""
         ...
 
-    def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """Send and give the body's pieces as they come, without a limit of time."""
         ...
 
@@ -72,7 +72,7 @@ class PyreqwestClient:
         except PyreqwestError as error:
             raise _pyreqwest_error(error) from None
 
-    async def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    async def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """See HttpClient."""
         try:
             request = self._open().post(url).headers(dict(headers)).body_bytes(body)
@@ -120,7 +120,7 @@ class AiohttpClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _aiohttp_error(error) from None
 
-    async def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    async def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """See HttpClient."""
         try:
             async with self._open().post(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.decode import decode_response
@@ -39,16 +40,20 @@ class HttpTransport:
             decode_response(answer.body, answer.status)
         return answer.body
 
-    async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
+    async def subscribe(self, request: SubgraphRequest) -> AsyncGenerator[SubgraphResponse, None]:
         """Run a subscription in the "distinct connections" mode of the GraphQL over SSE protocol."""
         headers = {**request.headers, "content-type": "application/json", "accept": "text/event-stream"}
-        chunks = self._client.stream(self._url, _body(request), headers)
         try:
-            async for event in read_events(chunks, self._max_bytes):
-                if event.name == "complete":
-                    return
-                if event.name == "next":
-                    yield decode_response(event.data.encode())
+            # Closed by us, not by the garbage collector: the subgraph must learn at once that nobody listens.
+            async with (
+                aclosing(self._client.stream(self._url, _body(request), headers)) as chunks,
+                aclosing(read_events(chunks, self._max_bytes)) as events,
+            ):
+                async for event in events:
+                    if event.name == "complete":
+                        return
+                    if event.name == "next":
+                        yield decode_response(event.data.encode())
         except EventTooLarge:
             message = "The subgraph's event is too large."
             raise SubgraphError(RequestErrorCode.SUBGRAPH_MALFORMED_RESPONSE, message) from None
