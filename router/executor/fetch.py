@@ -16,7 +16,6 @@ from router.executor.paths import DataPath, Object, response_path, walk_located
 from router.executor.representations import Collect, Targets, compile_collect
 from router.executor.run import Run, Sent, Step
 from router.executor.transport import SubgraphRequest, SubgraphResponse
-from router.executor.typenames import compile_rewrites
 from router.query_plan.nodes import EntityFetch, Fetch, Items, Key, Path
 
 Batch = list[tuple[EntityFetch, list[Object], Targets]]
@@ -93,7 +92,6 @@ class RootFetch:
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
-        self._rewrite = compile_rewrites(fetch.typename_rewrites)
 
     async def run(self, run: Run) -> None:
         try:
@@ -106,7 +104,6 @@ class RootFetch:
     def merge(self, run: Run, response: SubgraphResponse) -> None:
         """Take over an answer, or one event of a subscription."""
         if isinstance(response.data, dict):
-            self._rewrite(response.data)
             if run.data:
                 merge_object(run.data, response.data)
             else:
@@ -149,7 +146,6 @@ class _EntityStep:
     def __init__(self, fetch: Fetch, isolate: frozenset[str]) -> None:
         self._fetch = fetch
         self._isolate = isolate
-        self._rewrite = compile_rewrites(fetch.typename_rewrites)
         self._collects: list[tuple[EntityFetch, Collect]] = [
             (entities, compile_collect(entities)) for entities in fetch.entities
         ]
@@ -200,7 +196,6 @@ class _EntityStep:
             # Null: the subgraph does not know this entity. Its fields stay missing.
             if type(entity) is not dict:
                 continue
-            self._rewrite(entity)
             # Places at one path are treated alike from here on, so they may share the answer's objects.
             for index, group in enumerate(groups):
                 own = copied(entity) if isolate and index else entity

@@ -40,7 +40,7 @@ def verbatim_fetch(plan: QueryPlan) -> Fetch | None:
     node = plan.node
     if plan.kind != "query" or plan.introspection is not None or not isinstance(node, Fetch):
         return None
-    if node.entities or node.typename_rewrites:
+    if node.entities:
         return None
     operations = parse(node.document, no_location=True).definitions
     if len(operations) != 1 or not isinstance(operations[0], OperationDefinitionNode):

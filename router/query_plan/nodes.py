@@ -103,17 +103,6 @@ class EntityFetch:
 
 
 @dataclass(frozen=True, slots=True)
-class TypenameRewrite:
-    """After a fetch, at ``path`` below each merged object, ``__typename`` values are replaced by this mapping.
-
-    Interface objects answer with the interface's name, and subgraphs may hold hidden types.
-    """
-
-    path: Path
-    names: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Fetch:
     """One request to one subgraph. With ``entities`` it is an entity fetch, without it starts at a root type.
 
@@ -128,7 +117,6 @@ class Fetch:
     document: str
     variables: tuple[str, ...] = ()
     entities: tuple[EntityFetch, ...] = ()
-    typename_rewrites: tuple[TypenameRewrite, ...] = ()
     path: Path = ()
 
 
