@@ -157,10 +157,20 @@ class QueryGraph:
 
     def _moves_as(self, definition: TypeDefinition) -> Iterator[KeyMove]:
         for join in definition.joins.values():
-            for key in join.keys:
-                if key.resolvable:
-                    target = Node(join.subgraph, definition.name)
-                    yield KeyMove(target, self.field_set(definition.name, key.fields), definition.name)
+            keys = [self.field_set(definition.name, key.fields) for key in join.keys if key.resolvable]
+            # Of keys that cost the same the first is taken: better one that every object has.
+            for key in sorted(keys, key=lambda wants: self._may_be_null(definition.name, wants)):
+                yield KeyMove(Node(join.subgraph, definition.name), key, definition.name)
+
+    def _may_be_null(self, type_name: str, wants: tuple[Want, ...]) -> bool:
+        """Whether some part of a key need not have a value."""
+        for want in wants:
+            found = self.supergraph.field(type_name, want.name)
+            if found is not None and (
+                not found.type.endswith("!") or self._may_be_null(found.named_type, want.selections)
+            ):
+                return True
+        return False
 
     # --- walking --------------------------------------------------------------------------------------------------
 

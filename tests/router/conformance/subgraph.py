@@ -160,6 +160,19 @@ def contains(sent: Any, wanted: Any) -> bool:
     return bool(sent == wanted)
 
 
+def has_null(key: SelectionSetNode, value: Any) -> bool:
+    """Whether a key lacks a part: no subgraph finds an entity by that."""
+    if isinstance(value, list):
+        return any(has_null(key, item) for item in value)
+    fields = [selection for selection in key.selections if isinstance(selection, FieldNode)]
+    return value is None or any(
+        has_null(field.selection_set, value[field.name.value])
+        if field.selection_set
+        else value[field.name.value] is None
+        for field in fields
+    )
+
+
 class MustNotBeAsked(Exception):
     """The router asked a subgraph for what that subgraph cannot know."""
 
@@ -287,7 +300,7 @@ class Subgraph:
                 wanted = read_set(self.all_rows, self.schema, type_, key, row)
                 if not contains(representation, wanted):
                     continue
-                if name in self.own_store.unknown:
+                if name in self.own_store.unknown or has_null(key, wanted):
                     return None
                 concrete = typename if isinstance(type_, GraphQLObjectType) else row["__typename"]
                 return Thing(self.own_store.rows[name], concrete, representation)
