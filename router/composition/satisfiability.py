@@ -8,7 +8,7 @@ the work grows with the types and not with the paths.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from router.composition.merge_context import MergeContext
@@ -17,6 +17,7 @@ from router.composition.reachability import Nodes, Reachability
 from router.composition.unsatisfied import explain, print_query
 from router.errors import CompositionErrorCode as Code
 from router.query_graph.build import QueryGraph
+from router.query_graph.model import Node
 from router.supergraph.model import FieldDefinition, OperationKind, Supergraph, TypeDefinition
 
 _KINDS: tuple[OperationKind, ...] = ("query", "mutation", "subscription")
@@ -62,6 +63,10 @@ def _label_sets(supergraph: Supergraph) -> list[frozenset[str]]:
     return list(dict.fromkeys(sets))
 
 
+def _union(sets: Iterable[Nodes]) -> Nodes:
+    return frozenset[Node]().union(*sets)
+
+
 class _Walk:
     def __init__(self, context: MergeContext, reach: Reachability, reported: set[tuple[str, str]]) -> None:
         self._context = context
@@ -82,7 +87,7 @@ class _Walk:
                 self._visit(position, type_)
 
     def _enter(self, position: Position) -> None:
-        nodes = self._reach.closure(position.nodes)
+        nodes = _union(self._reach.closure(frozenset({node})) for node in position.nodes)
         seen = self._seen.setdefault(position.type, [])
         if any(known <= nodes for known in seen):
             return
@@ -107,15 +112,18 @@ class _Walk:
                 yield type_
 
     def _visit(self, position: Position, type_: TypeDefinition) -> None:
-        places = self._reach.closure(self._reach.places(position.nodes, type_.name))
+        # Where subgraphs share the way here, each place stands for itself: a key or a requirement is not put together
+        # from several of them.
+        places = self._reach.places(position.nodes, type_.name)
+        alone = {self._reach.closure(frozenset({place})) for place in places}
         for field in type_.fields.values():
             if field.inaccessible or self._is_hidden(field):
                 continue
             step = Step(field, type_.name if type_.name != position.type else None)
-            targets = self._reach.targets(field.name, places)
-            if targets is None:
-                self._report(position, type_, step, places)
-            elif targets:
+            found = [found for one in alone if (found := self._reach.targets(field.name, one)) is not None]
+            if not found:
+                self._report(position, type_, step, _union(alone))
+            elif targets := _union(found):
                 self._enter(Position(field.named_type, targets, position.kind, (*position.path, step)))
 
     def _is_hidden(self, field: FieldDefinition) -> bool:

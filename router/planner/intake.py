@@ -164,4 +164,12 @@ class Intake:
         visible = self.visible[entries.type]
         if visible != self.supergraph.possible_types[entries.type]:
             return True
-        return any(entry.slot is None or not entry.types >= visible for entry in entries.of(scope))
+        return any(
+            entry.slot is None or not entry.types >= visible or self._differs(entry.slot.name, visible)
+            for entry in entries.of(scope)
+        )
+
+    def _differs(self, name: str, types: frozenset[str]) -> bool:
+        """Whether subgraphs type the field differently for these object types, which may keep it under several keys."""
+        fields = (self.supergraph.field(type_name, name) for type_name in types)
+        return len({join.type for field in fields if field for join in field.joins.values()}) > 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from graphql import REMOVE, SelectionSetNode, Visitor, VisitorAction, parse, print_ast, validate, visit
+from graphql import REMOVE, Visitor, VisitorAction, parse, print_ast, validate, visit
 
 from tests.router.differential.compare import Bench, Difference, Graph, Refused
 from tests.router.differential.operations import DrawnOperation
@@ -75,9 +75,6 @@ class _Leaver(Visitor):
 
     enter_field = enter_inline_fragment = enter_fragment_spread = enter_directive = _enter
     enter_fragment_definition = enter_variable_definition = enter_argument = _enter
-
-    def leave_selection_set(self, node: SelectionSetNode, *_args: Any) -> VisitorAction:
-        return None if node.selections else REMOVE
 
 
 def _smaller_graphs(graph: Graph, operation: DrawnOperation) -> Iterator[Case]:
