@@ -161,7 +161,7 @@ async def test_an_event_is_given_when_it_comes(make: Callable[..., HttpClient]) 
         events = transport.subscribe(REQUEST)
         first = await asyncio.wait_for(anext(events), 10)
         assert first.data == {"a": 1}
-        await events.aclose()  # type: ignore[attr-defined]
+        await events.aclose()
         await transport.close()
 
 
