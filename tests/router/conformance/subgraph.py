@@ -45,13 +45,13 @@ class Thing:
 def merged_document(sdl: str) -> DocumentNode:
     """The SDL with type extensions folded into definitions, and without the schema's links."""
     parts: dict[str, list[Any]] = {}
-    roots = []
+    other = []
     for node in parse(sdl, no_location=True).definitions:
-        if node.kind == "schema_definition":
-            roots.append(node)
-        elif node.kind not in ("schema_extension", "directive_definition"):
+        if node.kind in ("schema_definition", "directive_definition"):
+            other.append(node)
+        elif node.kind != "schema_extension":
             parts.setdefault(node.name.value, []).append(node)  # type: ignore[attr-defined]
-    return DocumentNode(definitions=(*roots, *(_folded(nodes) for nodes in parts.values())))
+    return DocumentNode(definitions=(*other, *(_folded(nodes) for nodes in parts.values())))
 
 
 def _folded(nodes: list[Any]) -> Any:
