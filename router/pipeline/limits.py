@@ -60,7 +60,10 @@ def parse_limited(text: str, limits: Limits) -> DocumentNode:
         )
     except GraphQLSyntaxError as error:
         places = tuple((place.line, place.column) for place in error.locations or ())
-        raise RequestError(RequestErrorCode.GRAPHQL_PARSE_FAILED, error.message, locations=(places,)) from None
+        # The parser tells of its limits (tokens, comments, nesting) with these words, and in no other way.
+        limit = error.message.endswith("Parsing aborted.")
+        code = RequestErrorCode.LIMIT_EXCEEDED if limit else RequestErrorCode.GRAPHQL_PARSE_FAILED
+        raise RequestError(code, error.message, locations=(places,)) from None
     except RecursionError:
         raise _too_much("document's nesting", limits.depth, "levels") from None
 
