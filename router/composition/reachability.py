@@ -105,7 +105,11 @@ class Reachability:
                 yield edge
 
     def usable(self, edge: FieldEdge, nodes: Nodes) -> bool:
-        """Whether what the field requires can be sent along, by some key of its own subgraph."""
+        """Whether what the field requires can be sent along, by some key of its own subgraph.
+
+        What is required must be reachable from the requiring subgraph itself. Our planner could also use what it met
+        on its way there, but not every router's can, and the supergraph has to serve in them too.
+        """
         if not edge.conditional:
             return True
         if edge in self._open:
@@ -113,7 +117,7 @@ class Reachability:
             return False
         self._open.add(edge)
         reached = self.closure(nodes)
-        found = self.has_all(edge.requires, reached) and any(
+        found = self.has_all(edge.requires, self.closure(frozenset({edge.source}))) and any(
             move.target.subgraph == edge.source.subgraph and self.has_all(move.key, reached)
             for move in self.graph.moves(edge.source)
         )
