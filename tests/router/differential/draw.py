@@ -303,10 +303,10 @@ class _Draw:
             query.add(FieldSpec("again", "Query!", [self.random.choice(self.world.subgraphs)]))
         if self.chance(0.3):
             for _ in range(3):
-                f = self._reference(self.world.subgraphs, "Mutation")
-                if f is not None:
-                    f.owners = f.owners[:1]
-                    self.world.mutation.add(f)
+                change = self._reference(self.world.subgraphs, "Mutation")
+                if change is not None:
+                    change.owners = change.owners[:1]
+                    self.world.mutation.add(change)
 
     def _ghosts(self) -> None:
         """A subgraph may not know an entity that others refer to: its fields are then null."""

@@ -178,12 +178,12 @@ class Monolith:
             name, arguments, extract(self.schema, self.schema.type_map[type_name], requires, row, self.read)
         )
 
-    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
+    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo[Any], /, **arguments: Any) -> Any:
         row = parent.row if parent else self.store.rows[info.parent_type.name]
         return things(self.read(row, info.field_name, arguments))
 
 
-def resolve_type(thing: Thing, info: GraphQLResolveInfo, _type: Any) -> str:
+def resolve_type(thing: Thing, info: GraphQLResolveInfo[Any], _type: Any) -> str:
     name: str = thing.row["__typename"]
     if name in info.schema.type_map:
         return name
@@ -208,14 +208,14 @@ class Subgraph:
             for node in (type_.ast_node.directives or ()) if type_.ast_node else ():
                 given = {a.name.value: getattr(a.value, "value", None) for a in node.arguments or ()}
                 if node.name.value == "key" and given.get("resolvable") is not False:
-                    self.keys.setdefault(type_.name, []).append(field_set(given["fields"]))
+                    self.keys.setdefault(type_.name, []).append(field_set(str(given["fields"])))
         objects = [name for name in self.keys if isinstance(plain.type_map[name], GraphQLObjectType)]
         if objects:
             source += f"\nunion _Entity = {' | '.join(objects)}\n"
             source += "extend type Query { _entities(representations: [_Any!]!): [_Entity]! }"
         self.schema = build_schema(MACHINERY + source)
 
-    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
+    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo[Any], /, **arguments: Any) -> Any:
         name, type_ = info.field_name, info.parent_type
         if name == "_entities":
             return [self.entity(representation) for representation in arguments["representations"]]

@@ -98,9 +98,8 @@ class _Draw:
         possible = set(self.schema.get_possible_types(parent))
         found: list[Composite] = list(possible)
         for type_ in self.schema.type_map.values():
-            abstract = isinstance(type_, GraphQLInterfaceType | GraphQLUnionType)
-            if abstract and possible & set(self.schema.get_possible_types(type_)):
-                found.append(type_)
+            if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
+                found += [type_] if possible & set(self.schema.get_possible_types(type_)) else []
         return sorted(found, key=lambda type_: type_.name)
 
     def fragment(self, type_: Composite, depth: int) -> str:
@@ -133,8 +132,8 @@ class _Draw:
 
     def field(self, name: str, definition: GraphQLField, depth: int) -> list[str]:
         inner = get_named_type(definition.type)
-        composite = isinstance(inner, GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType)
         self.budget -= 1
+        composite = isinstance(inner, Composite)
         if composite and (depth <= 0 or self.budget <= 0):
             return []
         label = name
@@ -143,7 +142,7 @@ class _Draw:
         elif definition.args or self.chance(0.1):
             label = f"{self.alias()}: {name}"
         label += self.arguments(definition.args) + self.condition()
-        return [f"{label} {self.selection_set(inner, depth - 1)}"] if composite else [label]
+        return [f"{label} {self.selection_set(inner, depth - 1)}"] if isinstance(inner, Composite) else [label]
 
     # --- arguments --------------------------------------------------------------------------------------------------
 

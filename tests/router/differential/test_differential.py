@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from router.executor.representations import RepresentationSelection
-from router.query_plan.nodes import EntityFetch
+from router.executor.projection import compile_projection
+from router.executor.representations import compile_collect
+from router.query_plan.nodes import EntityFetch, RepresentationSelection
 from tests.router.differential import cases
 from tests.router.differential.compare import Bench, Difference, Refused
 
@@ -59,7 +60,7 @@ def test_a_dropped_requirement_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
     """Negative control: with an executor that sends keys but not what ``@requires`` names, differences are found."""
     from router.executor import fetch as module
 
-    collect = module.compile_collect
+    collect = compile_collect
 
     def broken(entities: EntityFetch) -> object:
         selections = tuple(map(_without_required, entities.representations))
@@ -73,7 +74,7 @@ def test_a_wrong_order_of_members_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
     """Negative control: an answer with the right values in another order is a difference."""
     from router.executor import execute as module
 
-    project = module.compile_projection
+    project = compile_projection
 
     def broken(shape: object) -> object:
         made = project(shape)  # type: ignore[arg-type]
