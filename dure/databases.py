@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
-from sqlalchemy import column, select, table
+from sqlalchemy import column, func, select, table
 
 from db.migrate import create_database, upgrade
 from db.migrate import revise as write_revision
@@ -42,17 +45,25 @@ async def revise(name: str, message: str) -> None:
 
 
 async def until_told(settings: Settings, within: float = 60) -> None:
-    """Until no outbox holds an event that has not left (or ``within`` seconds have passed): what one subgraph knows of
-    the demo's data, the others know then, too."""
+    """Until every event of a first start was handled by all who consume it (or ``within`` seconds have passed): what
+    one subgraph knows of the demo's data, the others know then, too."""
     deadline = asyncio.get_running_loop().time() + within
-    for name in subgraphs.ALL:
-        async with open_database(settings, name) as database:
-            while await _untold(database) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+    async with AsyncExitStack() as stack:
+        opened = {name: await stack.enter_async_context(open_database(settings, name)) for name in subgraphs.ALL}
+        while not await _all_told(opened) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
-async def _untold(database: Database) -> bool:
-    outbox = table("outbox", column("position"), column("published_at"))
-    async with database.read() as connection:
-        query = select(outbox.c.position).where(outbox.c.published_at.is_(None)).limit(1)
-        return (await connection.execute(query)).first() is not None
+async def _all_told(databases: Mapping[str, Database]) -> bool:
+    told: Counter[str] = Counter()
+    taken: dict[str, int] = {}
+    outbox, inbox, dead = table("outbox", column("type")), table("inbox"), table("dead_letters")
+    for name, database in databases.items():
+        async with database.read() as connection:
+            for row in await connection.execute(select(outbox.c.type, func.count()).group_by(outbox.c.type)):
+                told[row[0]] += row[1]
+            counts = [select(func.count()).select_from(each) for each in (inbox, dead)]
+            taken[name] = sum([(await connection.execute(query)).scalar_one() for query in counts])
+    return all(
+        taken[name] >= sum(told[event.type] for event in entry.consumes) for name, entry in subgraphs.ALL.items()
+    )

@@ -20,6 +20,7 @@ from dure.settings import Settings
 
 STOP_SECONDS = 8
 READY_SECONDS = 90
+ROUTER = ("part", "router")
 
 
 async def run(settings: Settings, announce: Callable[[], None]) -> None:
@@ -38,13 +39,18 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
     # The payment workers reach the provider where this process puts it, unless a real one is configured.
     os.environ.setdefault("DURE_PAYMENTS_PROVIDER_URL", f"http://127.0.0.1:{settings.provider_port}")
     parts = [Part(command, stopping) for command in commands()]
+    router = Part(ROUTER, stopping)
     tasks = [asyncio.create_task(part.keep_running()) for part in parts]
     try:
         with step(f"starting {len(parts)} processes"):
-            await _until_ready(settings, stopping)
+            await _until_ready([url_of(settings, name) + "/health/ready" for name in subgraphs.ALL], stopping)
         if loaded and not stopping.is_set():
             with step("telling the subgraphs of one another's data"):
                 await until_told(settings)
+        # The router is last: when it answers, the shop is there.
+        parts.append(router)
+        tasks.append(asyncio.create_task(router.keep_running()))
+        await _until_ready([f"http://{settings.host}:{settings.port}/health"], stopping)
         if not stopping.is_set():
             announce()
         await stopping.wait()
@@ -55,10 +61,10 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
 
 
 def commands() -> list[Sequence[str]]:
-    """The parts, as arguments of ``dure``."""
+    """The parts behind the router, as arguments of ``dure``."""
     apis = [("part", "api", name) for name in subgraphs.ALL]
     workers = [("part", "workers", name) for name in subgraphs.ALL]
-    return [("part", "provider"), *apis, *workers, ("part", "router")]
+    return [("part", "provider"), *apis, *workers]
 
 
 class Part:
@@ -98,10 +104,9 @@ class Part:
                 process.kill()
 
 
-async def _until_ready(settings: Settings, stopping: asyncio.Event) -> None:
-    """Until every API and the router answer. Raises StartError when they do not in time."""
-    waiting = [url_of(settings, name) + "/health/ready" for name in subgraphs.ALL]
-    waiting.append(f"http://{settings.host}:{settings.port}/health")
+async def _until_ready(urls: Sequence[str], stopping: asyncio.Event) -> None:
+    """Until all of these answer. Raises StartError when they do not in time."""
+    waiting = list(urls)
     deadline = asyncio.get_running_loop().time() + READY_SECONDS
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
         while waiting and not stopping.is_set():

@@ -82,17 +82,17 @@ async def pledge_reserved(tx: AsyncConnection, events: Sequence[Event[Any]]) -> 
 
 
 async def pledge_canceled(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    rows = [
-        {
+    rows = {
+        event.data.pledge_id: {
             "pledge_id": event.data.pledge_id,
             "version": event.data.version,
             "backer_id": event.data.backer_id,
             "address_id": None,
             "canceled": True,
         }
-        for event in events
-    ]
-    await upsert(tx, pledge_copies, rows, newer_by="version")
+        for event in sorted(events, key=lambda each: int(each.data.version))
+    }
+    await upsert(tx, pledge_copies, list(rows.values()), newer_by="version")
 
 
 async def partner_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
