@@ -35,7 +35,12 @@ def composed_directives(context: MergeContext) -> list[ComposedDirective]:
                 if found is not None:
                     link, original = found
                     wanted.setdefault(_text(applied).removeprefix("@"), []).append((subgraph, link, original))
-    composed = [_settle(context, local, uses) for local, uses in sorted(wanted.items())]
+    exporting: dict[tuple[str, str], set[str]] = {}
+    for uses in wanted.values():
+        for subgraph, link, original in uses:
+            exporting.setdefault((link.identity, original), set()).add(subgraph.name)
+    composed = [_settle(context, local, uses, exporting) for local, uses in sorted(wanted.items())]
+    _hint_versions(context, {identity for identity, _ in exporting})
     return [directive for directive in composed if directive is not None]
 
 
@@ -74,7 +79,26 @@ def _text(applied: Directive) -> str:
     return value.value if isinstance(value, StringValueNode) else ""
 
 
-def _settle(context: MergeContext, local: str, uses: list[tuple[Subgraph, Link, str]]) -> ComposedDirective | None:
+def _hint_versions(context: MergeContext, composed: set[str]) -> None:
+    """Specifications that stay behind may differ in version: that is worth a word, and no more."""
+    linking: dict[str, list[tuple[Subgraph, Link]]] = {}
+    for subgraph in context.subgraphs:
+        for link in subgraph.links:
+            if link.identity not in (composed | {spec.FEDERATION_IDENTITY, spec.LINK_IDENTITY}):
+                linking.setdefault(link.identity, []).append((subgraph, link))
+    for identity, uses in linking.items():
+        if len({link.version[0] for _, link in uses}) > 1:
+            message = f"{identity} is linked in different major versions in {names(s for s, _ in uses)}."
+            where = ((s, Directive("link", node=link.node)) for s, link in uses)
+            context.report.hint("DIRECTIVE_COMPOSITION_INFO", message, *where)
+
+
+def _settle(
+    context: MergeContext,
+    local: str,
+    uses: list[tuple[Subgraph, Link, str]],
+    exporting: dict[tuple[str, str], set[str]],
+) -> ComposedDirective | None:
     where = f'Composed directive "@{local}"'
     subgraphs = [(subgraph, None) for subgraph, _, _ in uses]
     if len({(link.identity, original) for _, link, original in uses}) > 1:
@@ -87,11 +111,18 @@ def _settle(context: MergeContext, local: str, uses: list[tuple[Subgraph, Link, 
         message = f"{where}: {identity} is linked in different major versions in {names(s for s, _ in linking)}."
         context.report.error(Code.DIRECTIVE_COMPOSITION_ERROR, message, *((s, None) for s, _ in linking))
         return None
-    locals_ = {name for s, _ in linking for name, known in s.custom_directives.items() if known == (identity, original)}
-    if len(locals_) > 1:
-        message = f"{where} has different names in {names(s for s, _ in linking)}: {', '.join(sorted(locals_))}."
+    found = [
+        (s, name) for s, _ in linking for name, known in s.custom_directives.items() if known == (identity, original)
+    ]
+    exporters = exporting[identity, original]
+    if len(used := {name for s, name in found if s.name in exporters}) > 1:
+        message = f"{where} has different names in {names(s for s, _ in linking)}: {', '.join(sorted(used))}."
         context.report.error(Code.DIRECTIVE_COMPOSITION_ERROR, message, *((s, None) for s, _ in linking))
         return None
+    for subgraph, name in found:
+        if name != local and subgraph.name not in exporters:
+            message = f'{where} is called "@{name}" in "{subgraph.name}", which could not compose it under that name.'
+            context.report.hint("DIRECTIVE_COMPOSITION_WARN", message, (subgraph, None))
     newest, link = max(
         ((s, link) for s, link in linking if local in s.directive_definitions), key=lambda item: item[1].version
     )

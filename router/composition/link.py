@@ -27,7 +27,7 @@ from router.errors import CompositionError, CompositionErrorCode
 _VERSION = re.compile(r"v(\d+)\.(\d+)")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SPECS = "https://specs.apollo.dev/"
-_ALSO_FEDERATION = {
+ALSO_FEDERATION = {
     _SPECS + name: tuple(merged.name for merged in spec.MERGED.values() if f"/{name}/" in merged.url)
     for name in ("tag", "inaccessible", "authenticated", "requiresScopes", "policy", "cost")
 }
@@ -198,8 +198,8 @@ def _resolve_names(linking: Linking, subgraph: str) -> None:
             for scalar in spec.SCALARS:
                 local = next((n for n, original in link.imports.items() if original == scalar), None)
                 linking.scalars[scalar] = local or f"{link.namespace}__{scalar}"
-        elif link.identity in _ALSO_FEDERATION:
-            _name_directives(linking, link, _ALSO_FEDERATION[link.identity])
+        elif link.identity in ALSO_FEDERATION:
+            _name_directives(linking, link, ALSO_FEDERATION[link.identity])
         else:
             linking.custom[link.namespace] = (link.identity, link.name)
             for local, original in link.imports.items():

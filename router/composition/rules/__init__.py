@@ -9,11 +9,12 @@ from router.composition.merge import Merged
 from router.composition.merge_context import MergeContext
 from router.composition.model import Report, Subgraph
 from router.composition.rules.auth import check_auth_places, check_transitive_auth
+from router.composition.rules.cache_tag import check_cache_tags
 from router.composition.rules.context import check_contexts
 from router.composition.rules.cost import check_costs
 from router.composition.rules.external import check_externals
 from router.composition.rules.field_sets import check_field_sets
-from router.composition.rules.hints import hint_inconsistent_types
+from router.composition.rules.hints import hint_implied_version, hint_inconsistent_types
 from router.composition.rules.inaccessible import check_inaccessible
 from router.composition.rules.interface_object import check_interface_object_keys, check_interface_objects
 from router.composition.rules.interfaces import check_entity_interfaces, check_implementations
@@ -28,7 +29,9 @@ SUBGRAPH_RULES: tuple[Callable[[Subgraph, Report], None], ...] = (
     check_interface_object_keys,
     check_contexts,
     check_costs,
+    check_cache_tags,
     check_auth_places,
+    hint_implied_version,
 )
 MERGE_RULES: tuple[Callable[[MergeContext, Merged], None], ...] = (
     check_query_root,

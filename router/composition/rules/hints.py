@@ -1,10 +1,27 @@
-"""Hints on types that subgraphs describe differently, though legally so."""
+"""Hints on what is legal, and perhaps not meant: types described differently, links newer than federation's."""
 
 from __future__ import annotations
 
+from router.composition import spec
+from router.composition.link import ALSO_FEDERATION
 from router.composition.merge import Merged
 from router.composition.merge_context import MergeContext, names
-from router.composition.model import ROOT_TYPES, TypeDefinition
+from router.composition.model import ROOT_TYPES, Directive, Report, Subgraph, TypeDefinition
+
+
+def hint_implied_version(subgraph: Subgraph, report: Report) -> None:
+    """A specification linked by itself may be newer than the federation version that is linked beside it."""
+    if subgraph.version == spec.FEDERATION_1:
+        return
+    for link in subgraph.links:
+        since = max((spec.BY_NAME[name].since for name in ALSO_FEDERATION.get(link.identity, ())), default=(2, 0))
+        if since > subgraph.version:
+            linked, implied = (f"v{major}.{minor}" for major, minor in (subgraph.version, since))
+            message = (
+                f'Subgraph "{subgraph.name}" links federation {linked}, but {link.url} needs {implied}, which is used.'
+            )
+            where = Directive("link", node=link.node)
+            report.hint("IMPLICITLY_UPGRADED_FEDERATION_VERSION", message, (subgraph, where))
 
 
 def hint_inconsistent_types(context: MergeContext, merged: Merged) -> None:

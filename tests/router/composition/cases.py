@@ -2,7 +2,7 @@
 
 A file of cases holds, for each::
 
-    === EXTERNAL_UNUSED: what is special about it        (codes, "ok", or "hint CODE")
+    === EXTERNAL_UNUSED: what is special about it        (codes, "ok", "hint CODE", "no hint CODE")
     --- a                                                (a Federation 2 subgraph; its link is added)
     type Query { ... }
     --- b v1                                             (a subgraph without any link)
@@ -22,12 +22,16 @@ FOLDER = Path(__file__).parent / "cases"
 
 @dataclass
 class Case:
-    """``codes`` are the error codes expected, ``hints`` the hint codes that must be among those given."""
+    """``codes`` are the error codes expected, ``hints`` the hint codes that must be among those given.
+
+    ``no_hints`` must not be among them.
+    """
 
     file: str
     title: str
     codes: set[str] = field(default_factory=set)
     hints: set[str] = field(default_factory=set)
+    no_hints: set[str] = field(default_factory=set)
     subgraphs: list[SubgraphInput] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -48,6 +52,8 @@ def _read(file: Path) -> list[Case]:
         for code in expected.split(", "):
             if code.startswith("hint "):
                 case.hints.add(code.removeprefix("hint "))
+            elif code.startswith("no hint "):
+                case.no_hints.add(code.removeprefix("no hint "))
             elif code != "ok":
                 case.codes.add(code)
         for part in parts:
