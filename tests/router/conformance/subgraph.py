@@ -226,7 +226,7 @@ class Subgraph:
 
     def resolve(self, parent: Thing | None, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
         name, type_ = info.field_name, info.parent_type
-        if name == "_entities":
+        if name == "_entities" and type_ is self.schema.query_type:
             return [self.entity(representation) for representation in arguments["representations"]]
         row = parent.row if parent else self.own_store.root(info.operation.operation.value)
         node = type_.fields[name].ast_node
