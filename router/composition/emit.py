@@ -61,12 +61,14 @@ class SupergraphFeatures:
     definitions: dict[str, str] = field(default_factory=dict)
     """Directive name -> what follows the name in its definition."""
     scalars: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    """Federation directives that ``definitions`` use."""
 
 
 def emit(merged: Merged, features: SupergraphFeatures) -> str:
     """The supergraph SDL."""
     printer = _Printer(features.names)
-    used = _used_directives(merged)
+    used = _used_directives(merged) | features.used
     definitions = dict(_JOIN_DEFINITIONS) | features.definitions
     types = dict(_MACHINERY_TYPES) | {scalar: f"scalar {scalar}" for scalar in features.scalars}
     links = [f'@link(url: "{spec.LINK_URL}")', f'@link(url: "{spec.JOIN_URL}", for: EXECUTION)']

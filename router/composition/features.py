@@ -5,7 +5,7 @@ from __future__ import annotations
 from router.composition import spec
 from router.composition.composed import composed_directives
 from router.composition.emit import SupergraphFeatures
-from router.composition.executable import executable_directives
+from router.composition.executable import executable_directives, hides_arguments
 from router.composition.merge_context import MergeContext, names
 from router.composition.model import Subgraph
 from router.errors import CompositionErrorCode as Code
@@ -20,6 +20,10 @@ def supergraph_features(context: MergeContext) -> SupergraphFeatures:
     """Collect names, links and definitions, reporting where subgraphs disagree; tells merging what is composed."""
     features = SupergraphFeatures()
     used = {subgraph.name: subgraph.applied_directives() for subgraph in context.subgraphs}
+    for subgraph in context.subgraphs:
+        if hides_arguments(subgraph):
+            used[subgraph.name].add("inaccessible")
+            features.used.add("inaccessible")
     for name in spec.MERGED:
         _settle_name(context, features, name, [s for s in context.subgraphs if name in used[s.name]])
     everywhere = set().union(*used.values())
@@ -29,7 +33,7 @@ def supergraph_features(context: MergeContext) -> SupergraphFeatures:
         features.scalars.append("context__ContextFieldValue")
     if "cacheTag" in everywhere:
         features.links.append('@link(url: "https://specs.apollo.dev/cacheTag/v0.1", for: EXECUTION)')
-    features.definitions |= executable_directives(context)
+    features.definitions |= executable_directives(context, features.names.get("inaccessible"))
     _add_composed(context, features)
     return features
 

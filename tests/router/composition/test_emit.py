@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-from router.composition.compose import SubgraphInput, compose
+from router.composition.compose import compose
+from router.composition.model import SubgraphInput
+from router.supergraph.api_schema import api_schema
+from router.supergraph.load import load_supergraph
 from tests.router.composition.cases import link
 
 
@@ -146,3 +149,20 @@ def test_subgraph_machinery_stays_out() -> None:
     )
     for name in ("_Any", "_Entity", "_Service", "_entities", "_service", "federation__"):
         assert name not in sdl
+
+
+def test_hidden_arguments_of_executable_directives_stay_hidden() -> None:
+    """One subgraph hides the argument: the supergraph says so, and clients do not see it."""
+    result = compose(
+        [
+            SubgraphInput(
+                "a", "", link() + "type Query { a: Int } directive @log(to: Int @inaccessible, at: Int) on FIELD"
+            ),
+            SubgraphInput("b", "", link() + "type Query { b: Int } directive @log(to: Int, at: Int) on FIELD"),
+        ]
+    )
+    assert result.supergraph_sdl is not None
+    assert "directive @log(to: Int @inaccessible, at: Int) on FIELD" in result.supergraph_sdl
+    directive = api_schema(load_supergraph(result.supergraph_sdl)).get_directive("log")
+    assert directive is not None
+    assert list(directive.args) == ["at"]
