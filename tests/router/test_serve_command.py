@@ -1,0 +1,131 @@
+"""The commands as a user runs them: processes of their own, files that change under them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.router.pipeline.subgraphs import subgraphs
+from tests.router.pipeline.test_full_stack import running_subgraphs
+
+ROOT = Path(__file__).parents[2]
+SUPERGRAPH = ROOT / "schema" / "supergraph.graphql"
+FIELDS = '{__type(name:"Query"){fields{name}}}'
+DEADLINE = 40
+
+
+@asynccontextmanager
+async def process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``python -m router`` with these arguments, ended with the block."""
+    pipe = asyncio.subprocess.PIPE
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ROUTER_")}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "router", *arguments, stdout=pipe, stderr=pipe, cwd=ROOT, env=environment
+    )
+    try:
+        async with asyncio.timeout(DEADLINE):
+            yield started
+    finally:
+        if started.returncode is None:
+            started.terminate()
+        await started.communicate()
+
+
+@asynccontextmanager
+async def serving(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A served graph, once it is healthy, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with process("serve", "--dev", "--port", str(port), *arguments) as started:
+        url = f"http://127.0.0.1:{port}"
+        while not await healthy(url):
+            assert started.returncode is None
+            await asyncio.sleep(0.05)
+        yield started, url
+
+
+async def healthy(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def ask(url: str, query: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/graphql", json={"query": query}) as answer:
+        return await answer.json(content_type=None)
+
+
+async def fields(url: str) -> list[str]:
+    """What the served graph's Query has."""
+    return [field["name"] for field in (await ask(url, FIELDS))["data"]["__type"]["fields"]]
+
+
+async def until_fields(url: str, wanted: list[str]) -> None:
+    """Wait for a reload. The process's own deadline ends it."""
+    while await fields(url) != wanted:  # noqa: ASYNC110 - another process has no event for it
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.skipif(not SUPERGRAPH.exists(), reason="the shop's supergraph is not composed")
+async def test_the_shops_supergraph_is_served_for_development() -> None:
+    """Introspection answers, the explorer's page is there, and a subgraph that is down costs its fields only."""
+    async with serving("--supergraph", str(SUPERGRAPH)) as (_, url):
+        assert "__typename" in (await ask(url, "{__typename}"))["data"]
+        assert len(await fields(url)) > 10
+        async with aiohttp.ClientSession() as session, session.get(url) as page:
+            assert (page.status, page.content_type) == (200, "text/html")
+
+
+async def test_files_are_followed_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+    """Without --supergraph the configured files are composed, anew when one changes; a bad one changes nothing."""
+    schema = tmp_path / "a.graphql"
+    schema.write_text("type Query { one: Int }")
+    config = tmp_path / "router.yaml"
+    config.write_text("subgraphs: {a: {routing_url: 'http://127.0.0.1:1/', schema: {file: a.graphql}}}")
+    async with serving("--config", str(config)) as (started, url):
+        assert await fields(url) == ["one"]
+        schema.write_text("type Query { one: Int two: Int }")
+        await until_fields(url, ["one", "two"])
+        schema.write_text("type Query { one: Nope }")
+        assert started.stderr is not None
+        while b"cannot be served" not in (line := await started.stderr.readline()):
+            assert line
+        assert await fields(url) == ["one", "two"]
+        schema.write_text("type Query { three: Int }")
+        await until_fields(url, ["three"])
+
+
+async def test_what_cannot_be_composed_is_not_served(tmp_path: Path) -> None:
+    """At start there is nothing older to keep: exit 1 with the reason."""
+    (tmp_path / "a.graphql").write_text("type Query { one: Nope }")
+    config = tmp_path / "router.yaml"
+    config.write_text("subgraphs: {a: {routing_url: 'http://a/', schema: {file: a.graphql}}}")
+    async with process("serve", "--config", str(config)) as started:
+        _, errors = await started.communicate()
+    assert started.returncode == 1
+    assert b"INVALID_GRAPHQL" in errors
+
+
+async def test_running_subgraphs_are_composed(tmp_path: Path) -> None:
+    """``compose --config`` with ``subgraph_url`` asks each subgraph for its schema."""
+    async with running_subgraphs(subgraphs()) as urls:
+        entries = [f"{name}: {{schema: {{subgraph_url: '{url}'}}}}" for name, url in urls.items()]
+        config = tmp_path / "supergraph.yaml"
+        config.write_text(f"subgraphs: {{{', '.join(entries)}}}")
+        async with process("compose", "--config", str(config)) as started:
+            found, errors = await started.communicate()
+        assert started.returncode == 0, errors
+        for name, url in urls.items():
+            assert f'@join__graph(name: "{name}", url: "{url}")' in found.decode()
