@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, column, or_, select, table
+from sqlalchemy.exc import DBAPIError
 
 from db.columns import UtcDateTime
 from dure import subgraphs
@@ -70,6 +71,8 @@ async def run(settings: Settings) -> list[Violation]:
             again = set(await look(shop))
         except (NoAnswer, ProviderError) as error:
             raise StartError(f"the payment provider cannot be asked: {error}") from None
+        except DBAPIError as error:
+            raise StartError(f"a database cannot be read: {error.orig}; `dure migrate` makes its tables") from None
         return [violation for violation in found if violation in again]
 
 
