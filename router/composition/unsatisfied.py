@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from router.composition.reachability import Nodes, Reachability
-from router.query_graph.model import Want
+from router.query_graph.model import Node, Want
 from router.supergraph.model import FieldDefinition, Supergraph, TypeDefinition
 
 _EXAMPLES = {"Int": "0", "Float": "0.0", "Boolean": "true", "String": '"..."', "ID": '"..."'}
@@ -79,7 +79,7 @@ def _why_not(
     reasons = []
     for key in keys:
         reasons.append(f'{where} by @key(fields: "{key.fields}")')
-        wants = reach.graph.field_set(type_.name, key.fields)
+        wants = reach.graph.field_set(Node(subgraph, type_.name), key.fields)
         reasons += _missing(reach, wants, places)
     return reasons
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from router.errors import PlanningError
 from router.query_graph.build import QueryGraph
-from router.query_graph.model import ContextUse, Want
+from router.query_graph.model import ContextUse, Node, Want
 from router.supergraph.model import ContextArgument, Supergraph
 
 
@@ -78,5 +78,5 @@ class _Contexts:
         found: list[Want] = []
         for definition in supergraph.types.values():
             if argument.context in definition.contexts and supergraph.possible_types[definition.name] & types:
-                found += self.graph.field_set(definition.name, argument.selection)
+                found += self.graph.field_set(Node("", definition.name), argument.selection)
         return tuple(found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from router.query_graph.field_sets import as_provided, parse_field_set
+from router.query_graph.field_sets import NONE, as_provided, parse_field_set
 from router.query_graph.model import FieldEdge, KeyMove, Node, ProvidedField, Want
 from router.supergraph.model import FieldDefinition, FieldJoin, OperationKind, Supergraph, TypeDefinition, named_type
 
@@ -24,7 +24,8 @@ class QueryGraph:
         self._fields: dict[tuple[Node, str], FieldEdge | None] = {}
         self._moves: dict[Node, tuple[KeyMove, ...]] = {}
         self._possible: dict[Node, frozenset[str]] = {}
-        self._field_sets: dict[tuple[str, str], tuple[Want, ...]] = {}
+        self._field_sets: dict[tuple[str, str, frozenset[str]], tuple[Want, ...]] = {}
+        self._interface_objects = _interface_objects(supergraph)
 
     # --- nodes ----------------------------------------------------------------------------------------------------
 
@@ -99,9 +100,7 @@ class QueryGraph:
     def _always_known(self, node: Node, name: str, join: FieldJoin) -> bool:
         """An external member of the subgraph's own key: whoever returns the entity can tell it."""
         keys = self.definition(node).joins[node.subgraph].keys
-        return join.external and any(
-            want.name == name for key in keys for want in self.field_set(node.type, key.fields)
-        )
+        return join.external and any(want.name == name for key in keys for want in self.field_set(node, key.fields))
 
     def _alike(self, node: Node, name: str, join: FieldJoin) -> bool:
         """Whether an interface's field stands for the same field of all its object types in the subgraph."""
@@ -121,16 +120,16 @@ class QueryGraph:
         target = None
         if inner in self.supergraph.types and self.supergraph.types[inner].is_composite:
             if join.provides:
-                provided |= as_provided(self.field_set(inner, join.provides))
+                provided |= as_provided(self.field_set(Node(node.subgraph, inner), join.provides))
             target = Node(node.subgraph, inner, provided)
-        requires = self.field_set(node.type, join.requires) if join.requires else ()
+        requires = self.field_set(node, join.requires) if join.requires else ()
         return FieldEdge(node, definition.name, target, requires, join.context_arguments)
 
-    def field_set(self, type_name: str, source: str) -> tuple[Want, ...]:
-        """A parsed field set; the same object for the same text."""
-        place = (type_name, source)
+    def field_set(self, node: Node, source: str) -> tuple[Want, ...]:
+        """A field set that stands at a node, parsed; the same object for the same text."""
+        place = (node.type, source, self._interface_objects.get(node.subgraph, NONE))
         if place not in self._field_sets:
-            self._field_sets[place] = parse_field_set(self.supergraph, type_name, source)
+            self._field_sets[place] = parse_field_set(self.supergraph, *place)
         return self._field_sets[place]
 
     # --- moves ----------------------------------------------------------------------------------------------------
@@ -157,10 +156,11 @@ class QueryGraph:
 
     def _moves_as(self, definition: TypeDefinition) -> Iterator[KeyMove]:
         for join in definition.joins.values():
-            keys = [self.field_set(definition.name, key.fields) for key in join.keys if key.resolvable]
+            target = Node(join.subgraph, definition.name)
+            keys = [self.field_set(target, key.fields) for key in join.keys if key.resolvable]
             # Of keys that cost the same the first is taken: better one that every object has.
             for key in sorted(keys, key=lambda wants: self._may_be_null(definition.name, wants)):
-                yield KeyMove(Node(join.subgraph, definition.name), key, definition.name)
+                yield KeyMove(target, key, definition.name)
 
     def _may_be_null(self, type_name: str, wants: tuple[Want, ...]) -> bool:
         """Whether some part of a key need not have a value."""
@@ -195,3 +195,13 @@ class QueryGraph:
             if edge is not None and edge.target is not None:
                 yield edge.target
         yield from (move.target for move in self.moves(node))
+
+
+def _interface_objects(supergraph: Supergraph) -> dict[str, frozenset[str]]:
+    """By subgraph the interfaces that it sees as object types."""
+    found: dict[str, set[str]] = {}
+    for definition in supergraph.types.values():
+        for join in definition.joins.values():
+            if join.is_interface_object:
+                found.setdefault(join.subgraph, set()).add(definition.name)
+    return {subgraph: frozenset(names) for subgraph, names in found.items()}

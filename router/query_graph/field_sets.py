@@ -13,8 +13,16 @@ from router.query_graph.model import ProvidedField, Want
 from router.supergraph.model import Supergraph
 
 
-def parse_field_set(supergraph: Supergraph, type_name: str, source: str) -> tuple[Want, ...]:
-    """Read a field set that stands on ``type_name``. Raises SupergraphError if it does not fit the supergraph."""
+NONE: frozenset[str] = frozenset()
+
+
+def parse_field_set(
+    supergraph: Supergraph, type_name: str, source: str, interface_objects: frozenset[str] = NONE
+) -> tuple[Want, ...]:
+    """Read a field set that stands on ``type_name``, in a subgraph with these interface objects.
+
+    Raises SupergraphError if it does not fit the supergraph.
+    """
     text = source if source.lstrip().startswith("{") else f"{{{source}}}"
     try:
         definition = parse(text, no_location=True).definitions[0]
@@ -22,24 +30,30 @@ def parse_field_set(supergraph: Supergraph, type_name: str, source: str) -> tupl
         raise SupergraphError(f'the field set "{source}" on {type_name} is not valid: {error.message}') from error
     assert isinstance(definition, OperationDefinitionNode)
     types = supergraph.possible_types.get(type_name, frozenset())
-    return tuple(_wants(supergraph, type_name, types, definition.selection_set))
+    return tuple(_wants(supergraph, interface_objects, type_name, types, definition.selection_set))
 
 
 def _wants(
-    supergraph: Supergraph, parent: str, types: frozenset[str], selection_set: SelectionSetNode
+    supergraph: Supergraph,
+    interface_objects: frozenset[str],
+    parent: str,
+    types: frozenset[str],
+    selection_set: SelectionSetNode,
 ) -> Iterator[Want]:
     for node in selection_set.selections:
         if isinstance(node, InlineFragmentNode):
             condition = node.type_condition.name.value if node.type_condition else parent
             narrowed = types & supergraph.possible_types.get(condition, frozenset())
-            yield from _wants(supergraph, condition, narrowed, node.selection_set)
+            yield from _wants(supergraph, interface_objects, condition, narrowed, node.selection_set)
         elif isinstance(node, FieldNode):
-            yield _want(supergraph, parent, types, node)
+            yield _want(supergraph, interface_objects, parent, types, node)
         else:
             raise SupergraphError(f"the field set on {parent} spreads a named fragment")
 
 
-def _want(supergraph: Supergraph, parent: str, types: frozenset[str], node: FieldNode) -> Want:
+def _want(
+    supergraph: Supergraph, interface_objects: frozenset[str], parent: str, types: frozenset[str], node: FieldNode
+) -> Want:
     name = node.name.value
     arguments = canonical_arguments(node.arguments or ())
     if name == "__typename":
@@ -51,8 +65,9 @@ def _want(supergraph: Supergraph, parent: str, types: frozenset[str], node: Fiel
     selections: tuple[Want, ...] = ()
     if node.selection_set:
         possible = supergraph.possible_types.get(inner, frozenset())
-        selections = tuple(_wants(supergraph, inner, possible, node.selection_set))
-        if supergraph.types[inner].is_abstract and all(want.name != "__typename" for want in selections):
+        selections = tuple(_wants(supergraph, interface_objects, inner, possible, node.selection_set))
+        told_apart = supergraph.types[inner].is_abstract and inner not in interface_objects
+        if told_apart and all(want.name != "__typename" for want in selections):
             # Whoever receives the set must be told which type each object is of.
             selections = (Want("__typename", possible), *selections)
     return Want(name, types, arguments, selections)

@@ -78,6 +78,6 @@ def test_everything_an_operation_can_reach_is_walked_once() -> None:
 def test_a_field_set_that_does_not_fit_is_refused() -> None:
     """A supergraph whose keys name unknown fields, or are no selections, says so."""
     with pytest.raises(SupergraphError, match=r"Book\.nothing"):
-        graph().field_set("Book", "id nothing")
+        graph().field_set(Node("a", "Book"), "id nothing")
     with pytest.raises(SupergraphError, match="not valid"):
-        graph().field_set("Book", "id {")
+        graph().field_set(Node("a", "Book"), "id {")
