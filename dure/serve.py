@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from dure.settings import Settings
+from dure.settings import ROOT, Settings
+from router.pipeline.collector import spare_collector
 from router.settings import Settings as RouterSettings
 from router.settings import SubgraphSettings, TokenSettings, read_settings
 
 GRACE_SECONDS = 5
+GIVE_UP_SECONDS = 30
+log = structlog.get_logger()
 FORWARDED = (
     "accept-language",
     "traceparent",
@@ -25,6 +31,9 @@ FORWARDED = (
     "user-agent",
 )
 """What subgraphs want to know of a request: users shows sessions by device and place."""
+
+EXAMPLES = ROOT / "dure/demo/examples.json"
+"""Operations that the explorer starts with: they fit the demo's data."""
 
 
 def router_settings(
@@ -38,6 +47,7 @@ def router_settings(
         None,
         dev=settings.dev,
         explorer_assets=settings.explorer_dir,
+        explorer_examples=EXAMPLES,
         claims_secret=settings.claims_secret.get_secret_value(),
         forward_headers=FORWARDED,
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
@@ -61,10 +71,17 @@ async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None]
         ),
         announce,
     )
+    spare_collector()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     await server.serve()
+
+
+def _give_up() -> None:
+    """End although something will not: all that matters is in the databases, and the next start goes on from there."""
+    log.error("shutdown.hangs", seconds=GIVE_UP_SECONDS)
+    os._exit(1)
 
 
 class Server(uvicorn.Server):
@@ -77,6 +94,9 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         self.force_exit = self.should_exit  # a second signal does not wait
         self.should_exit = True
+        watchdog = threading.Timer(GIVE_UP_SECONDS, _give_up)
+        watchdog.daemon = True
+        watchdog.start()
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup()

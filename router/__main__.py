@@ -5,7 +5,6 @@ Every command is thin: it reads its inputs, calls one phase, prints what came of
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterable
 from json import dumps, loads
@@ -83,6 +82,7 @@ def serve(
     from pydantic import ValidationError
 
     from router.app import create_app
+    from router.pipeline.collector import spare_collector
     from router.pipeline.supergraph_source import from_config, from_file
     from router.settings import read_settings
 
@@ -95,7 +95,7 @@ def serve(
     except (RouterError, ValidationError) as error:
         raise _failed(str(error)) from error
     application.source = source
-    _spare_collector()
+    spare_collector()
     uvicorn.run(
         application,
         host=host,
@@ -107,17 +107,6 @@ def serve(
         ws_max_size=settings.limits.body_bytes,
         timeout_graceful_shutdown=10,
     )
-
-
-def _spare_collector() -> None:
-    """Let Python look for cyclic garbage seldom.
-
-    Answers are trees of thousands of objects and go when their last reference does; looking through all that are under
-    way, again and again, was half of the processor time of large answers.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
 
 
 # --- planning -----------------------------------------------------------------------------------------------------
