@@ -12,7 +12,6 @@ from router.operation.passes.literals import canonical_arguments
 from router.query_graph.model import ProvidedField, Want
 from router.supergraph.model import Supergraph
 
-
 NONE: frozenset[str] = frozenset()
 
 

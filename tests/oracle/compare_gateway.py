@@ -1,6 +1,7 @@
 """Runs the conformance cases on supergraphs composed here and by Apollo, and next to ``@apollo/gateway``.
 
-Run by hand: ``ORACLE_MODULES=/folder/with/node_modules python -m tests.oracle.compare_gateway [WORD...] [-v] [--write]``.
+Run by hand: ``ORACLE_MODULES=/folder/with/node_modules python -m tests.oracle.compare_gateway [WORD...]``, with ``-v``
+to see every operation.
 ``--write`` fills in the expected answers that case files lack with those of the unsplit graph.
 """
 
@@ -68,9 +69,11 @@ def _compare(title: str, case: Case, sdl: str, asked: Asked, peer: dict[str, Any
     requests = len(bench.log)
     notes = list(dict.fromkeys(bench.problems))
     wrong = bool(notes) or not same_answer(found, wanted)
-    if "data" in peer and isinstance(found, dict) and json.dumps(peer["data"]) != json.dumps(found.get("data")):
-        notes.append(f"gateway: {json.dumps(peer)[:600]}")
-    elif "thrown" in peer or bool(peer.get("errors")) != bool(isinstance(found, dict) and found.get("errors")):
+    if (
+        ("data" in peer and isinstance(found, dict) and json.dumps(peer["data"]) != json.dumps(found.get("data")))
+        or "thrown" in peer
+        or bool(peer.get("errors")) != bool(isinstance(found, dict) and found.get("errors"))
+    ):
         notes.append(f"gateway: {json.dumps(peer)[:600]}")
     if requests > peer.get("requests", requests) and not peer.get("errors"):
         notes.append(f"requests: {requests}, gateway {peer['requests']}")

@@ -71,7 +71,7 @@ class Bench:
         self.subgraphs = {
             name: Subgraph(name, sdl, case.rows, case.own.get(name), taken[name]) for name, sdl in case.linked().items()
         }
-        settings = Settings(dev=True, override_labels=list(case.labels))
+        settings = Settings(dev=True, override_labels=tuple(case.labels))
         self.graph = Graph(load_supergraph(supergraph_sdl), settings, ThreadPoolExecutor(1))
         transports = {name: InProcessTransport(*self._serving(one)) for name, one in self.subgraphs.items()}
         self.pipeline = Pipeline(self.graph, settings, transports, TokenVerifier(settings.tokens, None))

@@ -1,8 +1,8 @@
 """Subgraphs made of SDL and rows, strict about what they may be asked.
 
-A row is an object by name: ``{"p1": {"__typename": "Product", "id": "1", "maker": "@m1"}}``; ``"@m1"`` stands for another
-row, ``{"by": "id", "of": [...]}`` for the one whose field equals the argument of that name, and ``{currency}`` in a text
-for an argument. The root types' rows are ``query``, ``mutation`` and ``subscription``.
+A row is an object by name: ``{"p1": {"__typename": "Product", "id": "1", "maker": "@m1"}}``; ``"@m1"`` stands for
+another row, ``{"by": "id", "of": [...]}`` for the one whose field equals the argument of that name, and ``{currency}``
+in a text for an argument. The root types' rows are ``query``, ``mutation`` and ``subscription``.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Store:
         if isinstance(value, str) and value.startswith("@"):
             return None if value[1:] in self.unknown else self.rows[value[1:]]
         if isinstance(value, str) and "{" in value:
-            return value.format_map({name: given for name, given in arguments.items()})
+            return value.format_map(dict(arguments))
         return value
 
     def root(self, name: str) -> Row:
@@ -224,7 +224,7 @@ class Subgraph:
 
     # --- resolvers ------------------------------------------------------------------------------------------------
 
-    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
+    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo[Any], /, **arguments: Any) -> Any:
         name, type_ = info.field_name, info.parent_type
         if name == "_entities" and type_ is self.schema.query_type:
             return [self.entity(representation) for representation in arguments["representations"]]
@@ -318,7 +318,7 @@ class Subgraph:
         return bool(directives(type_.ast_node, "interfaceObject")) and type_.name in row.get("@is", [type_.name])
 
 
-def resolve_type(thing: Thing, _info: GraphQLResolveInfo, _type: Any) -> str:
+def resolve_type(thing: Thing, _info: GraphQLResolveInfo[Any], _type: Any) -> str:
     return thing.typename
 
 
@@ -342,7 +342,7 @@ class Monolith:
         self.schema = schema
         self.store = Store(rows)
 
-    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
+    def resolve(self, parent: Thing | None, info: GraphQLResolveInfo[Any], /, **arguments: Any) -> Any:
         row = parent.row if parent else self.store.root(info.operation.operation.value)
         return self._things(self.store.read(row, info.field_name, arguments), get_named_type(info.return_type))
 

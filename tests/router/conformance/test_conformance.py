@@ -1,4 +1,4 @@
-"""Hand-made graphs, theme by theme: the router answers as the unsplit graph would, asking subgraphs only what they know."""
+"""Hand-made graphs, theme by theme: answers are the unsplit graph's, and subgraphs are asked only what they know."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_operation(path: Path, number: int) -> None:
 
 async def test_a_subgraph_asked_for_too_much_is_noticed() -> None:
     """The subgraphs of these tests refuse what they cannot know, so that a careless plan fails."""
-    case, bench = prepared(FOLDER / "requires-chain.case")
+    _, bench = prepared(FOLDER / "requires-chain.case")
     bench.serve(
         bench.subgraphs["b"],
         "query($r:[_Any!]!){_entities(representations:$r){...on Box{area}}}",
