@@ -64,7 +64,7 @@ class RouterApp:
         self._look_up = look_up
         self._rules = rules
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="router")
-        self._explorer = Explorer(settings.explorer_assets) if settings.dev else None
+        self._explorer = Explorer(settings.explorer_assets, settings.explorer_examples) if settings.dev else None
         self._ready = True
         self.telemetry = Telemetry()
         self.supergraph_sdl = supergraph_sdl

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
     )
     subscriptions_per_socket: int = Field(default=20, description="WebSocket: operations at once.")
     explorer_assets: Path = Field(default=Path("clients/explorer/dist"), description="The built explorer.")
+    explorer_examples: Path | None = Field(
+        default=None,
+        description="JSON: a list of `{file, variables, headers}`, shown as the explorer's first tabs. The files are "
+        "operations, beside it.",
+    )
 
     @property
     def answers_introspection(self) -> bool:

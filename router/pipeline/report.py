@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from router.executor.run import Sent
@@ -12,6 +12,7 @@ from router.query_plan.printer import print_plan
 
 def reporter(plan: QueryPlan) -> Callable[[list[Sent]], dict[str, Any]]:
     """Makes ``extensions`` from the requests that one execution has sent."""
+    round_of = dict(_starts(plan.node, 1))
 
     def report(sent: list[Sent]) -> dict[str, Any]:
         return {
@@ -22,6 +23,7 @@ def reporter(plan: QueryPlan) -> Callable[[list[Sent]], dict[str, Any]]:
                 "requests": [
                     {
                         "fetch": request.fetch,
+                        "round": round_of[request.fetch],
                         "subgraph": request.subgraph,
                         "ms": round(request.milliseconds, 3),
                         "representations": request.representations,
@@ -50,3 +52,24 @@ def rounds(node: PlanNode | None) -> int:
             return 1 + rounds(rest)
         case None:
             return 0
+
+
+def _starts(node: PlanNode | None, first: int) -> Iterator[tuple[int, int]]:
+    """Every fetch with the round it is sent in, where the node's own begin with ``first``."""
+    match node:
+        case Fetch(id=id_):
+            yield id_, first
+        case Sequence(nodes):
+            for step in nodes:
+                yield from _starts(step, first)
+                first += rounds(step)
+        case Parallel(nodes):
+            for branch in nodes:
+                yield from _starts(branch, first)
+        case Defer(primary, deferred):
+            yield from _starts(primary, first)
+            for part in deferred:
+                yield from _starts(part.node, first + rounds(primary))
+        case Subscription(primary, rest):
+            yield from _starts(primary, first)
+            yield from _starts(rest, first + 1)

@@ -1,7 +1,9 @@
-// GraphiQL over the router's own endpoint. Answers show what they cost in sub-requests, under extensions.plan.
-import { GraphiQL } from "graphiql";
+// GraphiQL over the router's own endpoint, with the router's examples as first tabs and its query plans beside.
+import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import "graphiql/style.css";
 import { createRoot } from "react-dom/client";
+import { fetcher } from "./fetcher.js";
+import { planPlugin } from "./plan.jsx";
 
 globalThis.MonacoEnvironment = {
   getWorker: (_, label) => {
@@ -10,32 +12,24 @@ globalThis.MonacoEnvironment = {
   },
 };
 
-async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let pending = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const parts = (pending + value).split("\n\n");
-    pending = parts.pop();
-    for (const part of parts) {
-      if (part.startsWith("event: next\ndata: ")) yield JSON.parse(part.slice("event: next\ndata: ".length));
-    }
-  }
+const shown = (members) => (Object.keys(members).length > 0 ? JSON.stringify(members, null, 2) : null);
+
+async function examples() {
+  const found = await (await fetch("/explorer/examples.json")).json();
+  return found.map(({ query, variables, headers }) => ({ query, variables: shown(variables), headers: shown(headers) }));
 }
 
-async function fetcher(request, options = {}) {
-  const response = await fetch("/graphql", {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      accept: "application/graphql-response+json, application/json;q=0.9, text/event-stream;q=0.5",
-      "router-plan": "1",
-      ...options.headers,
-    },
-    body: JSON.stringify(request),
-  });
-  return response.headers.get("content-type").startsWith("text/event-stream") ? events(response) : response.json();
-}
-
-createRoot(document.getElementById("explorer")).render(<GraphiQL fetcher={fetcher} />);
+const tabs = await examples();
+// GraphiQL takes the first tab's query from the tabs, but not what belongs to it; a visitor's own tabs come first.
+const first = localStorage.getItem("graphiql:tabState") === null ? tabs[0] : undefined;
+createRoot(document.getElementById("explorer")).render(
+  <GraphiQL
+    fetcher={fetcher}
+    plugins={[HISTORY_PLUGIN, planPlugin]}
+    visiblePlugin={planPlugin.title}
+    defaultTabs={tabs.length > 0 ? tabs : undefined}
+    initialVariables={first?.variables ?? undefined}
+    initialHeaders={first?.headers ?? undefined}
+    defaultEditorToolsVisibility="variables"
+  />,
+);
