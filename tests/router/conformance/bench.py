@@ -18,7 +18,8 @@ from router.pipeline.pipeline import Answer, Graph, Pipeline
 from router.pipeline.request import GraphQLRequest
 from router.settings import Settings
 from router.supergraph.load import load_supergraph
-from tests.router.conformance.subgraph import Monolith, Row, Rows, Subgraph, resolve_type, taken_over
+from tests.router.conformance.rows import Row, Rows
+from tests.router.conformance.subgraph import Monolith, Subgraph, resolve_type, taken_over
 
 FEDERATION = (
     'extend schema @link(url: "https://specs.apollo.dev/federation/v2.11", import: ["@key", "@shareable", "@external", '
