@@ -3,6 +3,7 @@ import { useSyncExternalStore } from "react";
 import { lastPlan, onPlan } from "./fetcher.js";
 import "./plan.css";
 
+const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 const milliseconds = (value) => `${value.toFixed(1)} ms`;
 
 function byRound(requests) {
@@ -19,7 +20,7 @@ function Request({ request, slowest }) {
       <div className="plan-bar" style={{ width: `${Math.max(2, (100 * ms) / slowest)}%` }} />
       <small>
         {milliseconds(ms)}
-        {representations > 0 && `, ${representations} ${representations === 1 ? "entity" : "entities"}`}
+        {representations > 0 && `, ${count(representations, "entity", "entities")}`}
       </small>
     </li>
   );
@@ -33,7 +34,8 @@ function Plan() {
     <section className="plan">
       <h2>Query plan</h2>
       <p className="plan-sum">
-        {plan.fetches} fetches, {plan.rounds} rounds, {plan.subgraphs.length} subgraphs
+        {count(plan.fetches, "fetch", "fetches")}, {count(plan.rounds, "round", "rounds")},{" "}
+        {count(plan.subgraphs.length, "subgraph", "subgraphs")}
       </p>
       <ol className="plan-rounds">
         {byRound(plan.requests).map(([round, requests]) => (
