@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.support import servers
 from tests.support.databases import drop_database, fresh_database, on_server
 from tests.support.process import Unavailable
 
 T = TypeVar("T")
+
+# Machines of very different speed run this: a slow example is no failure. In CI the examples are the same every time;
+# elsewhere each run tries others.
+settings.register_profile("dure", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("dure")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
