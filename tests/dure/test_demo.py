@@ -50,7 +50,7 @@ async def test_split(tmp_path: Path, postgres_url: str, postgres_replica_url: st
             "DURE_REPLICA_URL": postgres_replica_url.rsplit("/", 1)[0] + "/" + name,
             "DURE_BROKER_URL": rabbitmq_url,
             "DURE_REDIS_URL": redis_url,
-            "DURE_FIRST_SUBGRAPH_PORT": str(_free_range()),
+            "DURE_FIRST_SUBGRAPH_PORT": str(free_port(in_a_row=6)),
             "DURE_PROVIDER_PORT": str(free_port()),
         }
         process = ShopProcess(tmp_path, settings, ("--split",))
@@ -72,8 +72,3 @@ async def test_a_demo_without_a_shop_says_what_to_do(tmp_path: Path) -> None:
 def per_subgraph(server_url: str) -> str:
     """A database of its own for each subgraph, on this server, for this test."""
     return f"{server_url.rsplit('/', 1)[0]}/shop_{str(ULID()).lower()}_{{subgraph}}"
-
-
-def _free_range() -> int:
-    """A port with five free ones behind it, as far as one can know."""
-    return free_port() // 10 * 10

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -23,12 +24,25 @@ class Unavailable(Exception):
     """A server that cannot be had on this machine, and why."""
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses now."""
+def free_port(in_a_row: int = 1) -> int:
+    """A TCP port of 127.0.0.1 that nobody uses now, and with it as many more as are asked for.
+
+    Not one of those that the system gives to outgoing connections: such a port may be taken a moment later.
+    """
+    for _ in range(1000):
+        first = random.randrange(12_000, 32_000 - in_a_row)
+        if all(_is_free(first + offset) for offset in range(in_a_row)):
+            return first
+    raise Unavailable("no free ports")
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def folder(user: str | None) -> Path:
