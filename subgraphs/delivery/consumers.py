@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.failpoints import failpoint
-from db.statements import insert_ignore, upsert
+from db.statements import insert_ignore
 from messaging.consumer import Handler
 from messaging.envelope import Event
 from messaging.events import EventData
@@ -21,6 +21,7 @@ from messaging.outbox import record
 from subgraphs.delivery import requests
 from subgraphs.delivery.addresses import SOURCE
 from subgraphs.delivery.models import deliveries, outbox, partner_copies, pledge_copies
+from subgraphs.kit.copies import keep
 
 
 def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
@@ -68,41 +69,44 @@ async def order_paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
 
 
 async def pledge_reserved(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    rows = {
-        event.data.pledge_id: {
-            "pledge_id": event.data.pledge_id,
-            "version": event.data.version,
-            "backer_id": event.data.backer_id,
-            "address_id": event.data.shipping_address_id,
+    await keep(
+        tx,
+        pledge_copies,
+        [event.data for event in events],
+        lambda data: {
+            "pledge_id": data.pledge_id,
+            "version": data.version,
+            "backer_id": data.backer_id,
+            "address_id": data.shipping_address_id,
             "canceled": False,
-        }
-        for event in sorted(events, key=lambda each: int(each.data.version))
-    }
-    await upsert(tx, pledge_copies, list(rows.values()), newer_by="version")
+        },
+    )
 
 
 async def pledge_canceled(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    rows = {
-        event.data.pledge_id: {
-            "pledge_id": event.data.pledge_id,
-            "version": event.data.version,
-            "backer_id": event.data.backer_id,
+    await keep(
+        tx,
+        pledge_copies,
+        [event.data for event in events],
+        lambda data: {
+            "pledge_id": data.pledge_id,
+            "version": data.version,
+            "backer_id": data.backer_id,
             "address_id": None,
             "canceled": True,
-        }
-        for event in sorted(events, key=lambda each: int(each.data.version))
-    }
-    await upsert(tx, pledge_copies, list(rows.values()), newer_by="version")
+        },
+    )
 
 
 async def partner_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    rows = {
-        event.data.partner_id: {
-            "partner_id": event.data.partner_id,
-            "version": event.data.version,
-            "status": event.data.status,
-            "member_ids": list(event.data.member_ids),
-        }
-        for event in sorted(events, key=lambda each: int(each.data.version))
-    }
-    await upsert(tx, partner_copies, list(rows.values()), newer_by="version")
+    await keep(
+        tx,
+        partner_copies,
+        [event.data for event in events],
+        lambda data: {
+            "partner_id": data.partner_id,
+            "version": data.version,
+            "status": data.status,
+            "member_ids": list(data.member_ids),
+        },
+    )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.statements import upsert
 from messaging.consumer import Handler
 from messaging.envelope import Event
 from messaging.events import EventData
@@ -16,13 +14,14 @@ from messaging.events.delivery import AddressChanged
 from messaging.events.payments import PaymentMethodChanged
 from messaging.events.users import UserChanged
 from subgraphs.funding.models import address_copies, payment_method_copies, user_copies
+from subgraphs.kit.copies import keep
 
 
 async def user_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    await _keep(
+    await keep(
         tx,
         user_copies,
-        events,
+        [event.data for event in events],
         lambda data: {
             "user_id": data.user_id,
             "version": data.version,
@@ -34,10 +33,10 @@ async def user_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Non
 
 
 async def payment_method_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    await _keep(
+    await keep(
         tx,
         payment_method_copies,
-        events,
+        [event.data for event in events],
         lambda data: {
             "payment_method_id": data.payment_method_id,
             "version": data.version,
@@ -48,10 +47,10 @@ async def payment_method_changed(tx: AsyncConnection, events: Sequence[Event[Any
 
 
 async def address_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    await _keep(
+    await keep(
         tx,
         address_copies,
-        events,
+        [event.data for event in events],
         lambda data: {
             "address_id": data.address_id,
             "version": data.version,
@@ -59,14 +58,6 @@ async def address_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> 
             "deleted": data.deleted,
         },
     )
-
-
-async def _keep(tx: AsyncConnection, table: Table, events: Sequence[Event[Any]], row_of: Any) -> None:
-    """Only the newest fact of each thing: a batch may hold several, and they may be older than what is kept."""
-    newest: dict[str, Any] = {}
-    for event in sorted(events, key=lambda each: int(each.data.version)):
-        newest[event.data.subject_id] = row_of(event.data)
-    await upsert(tx, table, [newest[key] for key in sorted(newest)], newer_by="version")
 
 
 HANDLERS: Mapping[type[EventData], Handler] = {

@@ -4,16 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.statements import upsert
 from subgraphs.kit.ids import is_fresh
 
+
+class Fact(Protocol):
+    """A payload that says which thing it is about and which version of it."""
+
+    @property
+    def subject_id(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+
 T = TypeVar("T")
+F = TypeVar("F", bound=Fact)
 
 PATIENCE_SECONDS = 2.0
 _PAUSES = (0.005, 0.01, 0.02, 0.03, 0.05)
+
+
+def newest(facts: Iterable[F]) -> list[F]:
+    """Of the facts about one thing the newest only, in the order of the things: one transaction may hear several."""
+    best: dict[str, F] = {}
+    for fact in facts:
+        known = best.get(fact.subject_id)
+        if known is None or fact.version > known.version:
+            best[fact.subject_id] = fact
+    return [best[key] for key in sorted(best)]
+
+
+async def keep(tx: AsyncConnection, table: Table, facts: Iterable[F], row_of: Callable[[F], Mapping[str, Any]]) -> None:
+    """Put the newest facts into a table of copies, over older ones only: a late event never sets a copy back."""
+    await upsert(tx, table, [row_of(fact) for fact in newest(facts)], newer_by="version")
 
 
 async def when_complete(

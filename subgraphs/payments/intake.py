@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.statements import insert_ignore, upsert
+from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
 from messaging.events.orders import OrderLineFacts, OrderPlaced, PaymentCancelRequested, PaymentRequested
 from messaging.events.payments import PaymentCanceled
 from messaging.events.users import PartnerChanged
 from messaging.outbox import record
+from subgraphs.kit.copies import keep
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments import domain
 from subgraphs.payments.domain import Declined, MethodKind, MethodStatus, PaymentStatus, Told
@@ -87,9 +88,11 @@ class Intake:
         return [row["id"] for row in known.values()]
 
     async def pledges_reserved(self, tx: AsyncConnection, facts: Sequence[PledgeReserved]) -> None:
-        newest = {each.pledge_id: each for each in sorted(facts, key=lambda each: each.version)}
-        rows = [
-            {
+        await keep(
+            tx,
+            payables,
+            facts,
+            lambda each: {
                 "type": PLEDGE,
                 "id": each.pledge_id,
                 "version": each.version,
@@ -98,32 +101,34 @@ class Intake:
                 "currency": each.currency,
                 "payment_method_id": each.payment_method_id,
                 "withdrawn": False,
-            }
-            for each in newest.values()
-        ]
-        await upsert(tx, payables, rows, newer_by="version")
+            },
+        )
 
     async def pledges_canceled(self, tx: AsyncConnection, facts: Sequence[PledgeCanceled]) -> None:
-        newest = {each.pledge_id: each for each in sorted(facts, key=lambda each: each.version)}
-        rows = [
-            {
+        await keep(
+            tx,
+            payables,
+            facts,
+            lambda each: {
                 "type": PLEDGE,
                 "id": each.pledge_id,
                 "version": each.version,
                 "owner_id": each.backer_id,
                 "withdrawn": True,
-            }
-            for each in newest.values()
-        ]
-        await upsert(tx, payables, rows, newer_by="version")
+            },
+        )
 
     async def partners_changed(self, tx: AsyncConnection, facts: Sequence[PartnerChanged]) -> None:
-        newest = {each.partner_id: each for each in sorted(facts, key=lambda each: each.version)}
-        rows = [
-            {"partner_id": each.partner_id, "version": each.version, "member_ids": list(each.member_ids)}
-            for each in newest.values()
-        ]
-        await upsert(tx, partners, rows, newer_by="version")
+        await keep(
+            tx,
+            partners,
+            facts,
+            lambda each: {
+                "partner_id": each.partner_id,
+                "version": each.version,
+                "member_ids": list(each.member_ids),
+            },
+        )
 
     async def _note_orders(
         self, tx: AsyncConnection, facts: Sequence[OrderPlaced | PaymentRequested]

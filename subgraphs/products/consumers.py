@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TypeVar
 
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.base import table_of
 from db.failpoints import failpoint
 from db.statements import insert_ignore, upsert
 from messaging.consumer import Handler
@@ -25,6 +25,7 @@ from messaging.events.orders import (
 )
 from messaging.events.users import PartnerChanged, UserChanged
 from messaging.outbox import record
+from subgraphs.kit.copies import keep, newest
 from subgraphs.products import models, stock
 from subgraphs.products.purchasable import SOURCE, variants_changed
 from subgraphs.products.search_index import index_products
@@ -35,7 +36,6 @@ VARIANT = models.ProductVariant.__table__
 PURCHASE = models.Purchase.__table__
 RECEIVED = models.ReceivedOrder.__table__
 Hook = Callable[[], None]
-F = TypeVar("F", UserChanged, PartnerChanged, ShippingProfileChanged)
 
 
 def handlers(shop: Shop) -> Mapping[type[EventData], Handler]:
@@ -133,26 +133,27 @@ async def order_confirmed(tx: AsyncConnection, events: Sequence[Event[OrderConfi
 
 async def user_changed(tx: AsyncConnection, events: Sequence[Event[UserChanged]]) -> None:
     """Keep the names that reviews show; of a withdrawn user nothing but that he is."""
-    rows = [
-        {
+    await keep(
+        tx,
+        table_of(models.UserCopy),
+        [event.data for event in events],
+        lambda fact: {
             "user_id": fact.user_id,
             "version": fact.version,
             "display_name": "" if fact.deleted else fact.display_name[:200],
             "avatar_url": None if fact.deleted else fact.avatar_url,
             "deleted": fact.deleted,
-        }
-        for fact in _newest(event.data for event in events)
-    ]
-    await upsert(tx, models.UserCopy.__table__, rows, newer_by="version")
+        },
+    )
 
 
 async def partner_changed(tx: AsyncConnection, events: Sequence[Event[PartnerChanged]]) -> None:
     """Keep sellers and their members. Whether a seller is active decides what can be bought of him."""
-    newest = _newest(event.data for event in events)
-    ids = sorted(partner.partner_id for partner in newest)
+    latest = newest(event.data for event in events)
+    ids = sorted(partner.partner_id for partner in latest)
     query = select(PARTNER).where(PARTNER.c.partner_id.in_(ids)).order_by(PARTNER.c.partner_id).with_for_update()
     known = {row.partner_id: row for row in await tx.execute(query)}
-    news = [each for each in newest if each.partner_id not in known or each.version > known[each.partner_id].version]
+    news = [each for each in latest if each.partner_id not in known or each.version > known[each.partner_id].version]
     rows = [
         {"partner_id": each.partner_id, "version": each.version, "name": each.name[:200], "status": each.status}
         for each in news
@@ -179,25 +180,16 @@ async def partner_changed(tx: AsyncConnection, events: Sequence[Event[PartnerCha
 
 async def shipping_profile_changed(tx: AsyncConnection, events: Sequence[Event[ShippingProfileChanged]]) -> None:
     """Know which shipping profiles a variant can have."""
-    rows = [
-        {
+    await keep(
+        tx,
+        table_of(models.ShippingProfileCopy),
+        [event.data for event in events],
+        lambda fact: {
             "shipping_profile_id": fact.shipping_profile_id,
             "version": fact.version,
             "name": fact.name[:200],
-        }
-        for fact in _newest(event.data for event in events)
-    ]
-    await upsert(tx, models.ShippingProfileCopy.__table__, rows, newer_by="version")
-
-
-def _newest(facts: Iterable[F]) -> list[F]:
-    """Of the facts about one thing the newest, in the order of the things."""
-    best: dict[str, F] = {}
-    for fact in facts:
-        known = best.get(fact.subject_id)
-        if known is None or fact.version > known.version:
-            best[fact.subject_id] = fact
-    return [best[key] for key in sorted(best)]
+        },
+    )
 
 
 async def _products_of(tx: AsyncConnection, variant_ids: Iterable[str]) -> dict[str, str]:

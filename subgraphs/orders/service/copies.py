@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.statements import upsert
 from messaging.events.delivery import AddressChanged, ShippingProfileChanged
 from messaging.events.payments import PaymentMethodChanged
 from messaging.events.products import VariantChanged
 from messaging.events.users import PartnerChanged, UserChanged
+from subgraphs.kit.copies import keep
 from subgraphs.orders import models
 from subgraphs.orders.domain.placing import ShippingProfile, Variant
 
-D = TypeVar("D")
-
 
 async def keep_variants(tx: AsyncConnection, changed: Sequence[VariantChanged]) -> None:
-    await _keep(tx, models.variants, changed, _variant_row)
+    await keep(tx, models.variants, changed, _variant_row)
 
 
 async def keep_addresses(tx: AsyncConnection, changed: Sequence[AddressChanged]) -> None:
-    await _keep(tx, models.addresses, changed, _address_row)
+    await keep(tx, models.addresses, changed, _address_row)
 
 
 async def keep_payment_methods(tx: AsyncConnection, changed: Sequence[PaymentMethodChanged]) -> None:
-    await _keep(tx, models.payment_methods, changed, _payment_method_row)
+    await keep(tx, models.payment_methods, changed, _payment_method_row)
 
 
 async def keep_shipping_profiles(tx: AsyncConnection, changed: Sequence[ShippingProfileChanged]) -> None:
-    await _keep(tx, models.shipping_profiles, changed, _profile_row)
+    await keep(tx, models.shipping_profiles, changed, _profile_row)
 
 
 async def keep_users(tx: AsyncConnection, changed: Sequence[UserChanged]) -> None:
-    await _keep(tx, models.users, changed, _user_row)
+    await keep(tx, models.users, changed, _user_row)
 
 
 async def keep_partners(tx: AsyncConnection, changed: Sequence[PartnerChanged]) -> None:
-    await _keep(tx, models.partners, changed, _partner_row)
+    await keep(tx, models.partners, changed, _partner_row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +85,6 @@ async def by_id(tx: AsyncConnection, table: Table, ids: Iterable[str]) -> dict[s
     (key,) = table.primary_key.columns
     found = await tx.execute(select(table).where(key.in_(wanted)))
     return {getattr(row, key.name): row for row in found}
-
-
-async def _keep(tx: AsyncConnection, table: Table, changed: Sequence[D], row_of: Callable[[D], dict[str, Any]]) -> None:
-    (key,) = table.primary_key.columns
-    newest: dict[str, dict[str, Any]] = {}
-    for row in map(row_of, changed):
-        known = newest.get(row[key.name])
-        if known is None or row["version"] > known["version"]:
-            newest[row[key.name]] = row
-    await upsert(tx, table, [newest[id] for id in sorted(newest)], newer_by="version")
 
 
 def _variant(row: Row[Any]) -> Variant:
