@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 import strawberry
@@ -21,52 +19,18 @@ from subgraphs.funding.domain import (
     ProjectStatus,
     progress_percent,
 )
+from subgraphs.funding.errors import UserError
 from subgraphs.funding.loaders import Context, counting
 from subgraphs.funding.models import comments, favorites, pledges, posts, projects
 from subgraphs.funding.service import may_see
-from subgraphs.kit.errors import Rejected, RejectedTogether, reasons
 from subgraphs.kit.ids import global_id, parse_id
 from subgraphs.kit.pagination import Page
-from subgraphs.kit.types import CurrencyCode, Money, Node, PageInfo, money_of
+from subgraphs.kit.types import Money, Node, PageInfo, money_of
 
 Info = strawberry.Info[Context, None]
 
 for _enum in (FundingModel, ProductionStatus, ProjectStatus, PledgeStatus, PostAudience, ProjectSort):
     strawberry.enum(_enum)
-
-
-@strawberry.enum
-class UserErrorCode(enum.Enum):
-    INVALID = "INVALID"
-    REQUIRED = "REQUIRED"
-    NOT_FOUND = "NOT_FOUND"
-    NOT_ALLOWED = "NOT_ALLOWED"
-    PROJECT_NOT_OPEN = "PROJECT_NOT_OPEN"
-    PROJECT_LOCKED = "PROJECT_LOCKED"
-    REWARD_SOLD_OUT = "REWARD_SOLD_OUT"
-    REWARD_HAS_PLEDGES = "REWARD_HAS_PLEDGES"
-    PLEDGE_NOT_CANCELABLE = "PLEDGE_NOT_CANCELABLE"
-    AMOUNT_BELOW_MINIMUM = "AMOUNT_BELOW_MINIMUM"
-    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
-    VERSION_CONFLICT = "VERSION_CONFLICT"
-
-
-@strawberry.interface
-class UserError:
-    code: UserErrorCode
-    message: str
-    field: list[str] | None
-
-
-@strawberry.federation.type(shareable=True)
-class InputError(UserError):
-    pass
-
-
-def errors_of(error: Rejected | RejectedTogether) -> list[UserError]:
-    return [
-        InputError(code=UserErrorCode(each.code), message=each.message, field=each.field) for each in reasons(error)
-    ]
 
 
 @strawberry.federation.type(keys=["id"])
@@ -533,48 +497,6 @@ def local(type_name: str, given: Any) -> str | None:
     """The ULID in an id of this type; None if it is not one."""
     found = parse_id(given) if isinstance(given, str) else None
     return found[1] if found and found[0] == type_name else None
-
-
-@strawberry.input
-class ProjectFilter:
-    category_ids: list[strawberry.ID] | None = strawberry.UNSET
-    status: list[ProjectStatus] | None = strawberry.UNSET
-    production_status: list[ProductionStatus] | None = strawberry.UNSET
-    progress_min: int | None = strawberry.UNSET
-    creator_ids: list[strawberry.ID] | None = strawberry.UNSET
-
-
-@strawberry.input
-class ProjectInput:
-    title: str
-    summary: str | None = strawberry.UNSET
-    story: str
-    category_id: strawberry.ID
-    goal_amount: Decimal
-    currency_code: CurrencyCode = CurrencyCode.KRW
-    opens_at: datetime | None = strawberry.UNSET
-    closes_at: datetime
-    funding_model: FundingModel = FundingModel.ALL_OR_NOTHING
-
-
-@strawberry.input
-class RewardInput:
-    title: str
-    description: str
-    minimum_amount: Decimal
-    total_quantity: int | None = strawberry.UNSET
-    estimated_delivery_on: date
-    shipping_required: bool = True
-
-
-@strawberry.input
-class PledgeInput:
-    project_id: strawberry.ID
-    reward_id: strawberry.ID | None = strawberry.UNSET
-    quantity: int = 1
-    additional_amount: Decimal | None = Decimal(0)
-    payment_method_id: strawberry.ID | None = strawberry.UNSET
-    address_id: strawberry.ID | None = strawberry.UNSET
 
 
 @strawberry.type
