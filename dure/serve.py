@@ -41,7 +41,7 @@ def router_settings(
 ) -> RouterSettings:
     """The router's settings for this shop; ``urls`` of the subgraphs where they are processes of their own.
 
-    Whatever ``ROUTER_*`` variables say wins, except for the secret, which both sides must share.
+    ``ROUTER_*`` variables decide everything that is not said here.
     """
     return read_settings(
         None,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from router.planner.selection_tree import SelectionTree
 from router.query_plan.nodes import (
     ContextValue,
-    OnTypes,
     OperationKind,
     Path,
     RepresentationField,
@@ -76,17 +75,6 @@ class FetchGraph:
 
     groups: list[FetchGroup] = field(default_factory=list)
     deferred: dict[int, set[FetchGroup]] = field(default_factory=dict)
-
-    def ancestors(self, group: FetchGroup) -> set[FetchGroup]:
-        """Everything that must be answered before the group."""
-        found: set[FetchGroup] = set()
-        pending = list(group.parents)
-        while pending:
-            parent = pending.pop()
-            if parent not in found:
-                found.add(parent)
-                pending.extend(parent.parents)
-        return found
 
     def rounds(self) -> dict[FetchGroup, int]:
         """The earliest round each group can run in."""
@@ -159,8 +147,3 @@ def _merge_selections(
         typename = mine.typename if mine.typename is not None else selection.typename
         merged[selection.types] = RepresentationSelection(selection.types, typename, fields)
     return tuple(merged.values())
-
-
-def without_types(path: Path) -> Path:
-    """The path without its type conditions: where in the data tree it leads."""
-    return tuple(segment for segment in path if not isinstance(segment, OnTypes))

@@ -132,11 +132,6 @@ class Context:
         row = await self.loaders.delivery.load(order_id)
         return row is not None and row.buyer_id is not None and row.buyer_id == self.identity.user_id
 
-    async def sees_pledge(self, pledge_id: str) -> bool:
-        """Whether the caller made this pledge."""
-        row = await self.loaders.pledge.load(pledge_id)
-        return row is not None and row.backer_id == self.identity.user_id
-
     async def acts_for(self, partner_id: str) -> bool:
         """Whether the caller is a member of this partner."""
         if "ADMIN" in self.identity.roles:
