@@ -1,0 +1,115 @@
+"""Metrics of the router, by OpenTelemetry's names. Labels are bounded: no client's text becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from opentelemetry.trace import Tracer
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from router.telemetry.tracing import Tracing
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds."""
+
+OTHER = "other"
+"""The label of operations that were not announced: their names are the clients' text."""
+
+
+class Telemetry:
+    """One application's metrics, in a registry of their own (or one that it shares), and its traces."""
+
+    def __init__(self, registry: CollectorRegistry | None = None, tracer: Tracer | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        self.tracing = Tracing(tracer)
+        self._names: frozenset[str] = frozenset()
+        self._requests = self._histogram(
+            "http_server_request_duration_seconds", "Time to answer an HTTP request", "http_response_status_code"
+        )
+        self._operations = self._histogram(
+            "graphql_server_operation_duration_seconds",
+            "Time to answer an operation; of a stream, until it begins",
+            "graphql_operation_name",
+            "graphql_operation_type",
+        )
+        self._fetches = self._histogram(
+            "router_subgraph_request_duration_seconds", "Time a subgraph took to answer", "subgraph"
+        )
+        self._planning = self._histogram("router_planning_duration_seconds", "Time to plan one operation")
+        self._failures = self._counter(
+            "router_subgraph_failures", "Requests to a subgraph that gave no usable answer", "subgraph"
+        )
+        self._errors = self._counter("router_errors", "Errors that the router put into answers", "code")
+        self._lookups = self._counter("router_cache_lookups", "Looks into a cache", "cache", "outcome")
+        self._sizes = self._gauge("router_cache_entries", "Entries of a cache", "cache")
+        self._reloads = self._counter("router_reloads", "New supergraphs and settings", "outcome")
+        self.sockets = self._gauge("router_websockets", "Open WebSockets")
+        self.subscriptions = self._gauge("router_streams", "Subscriptions and other streams that run")
+        self._by_status: dict[int, Histogram] = {}
+        self._by_subgraph: dict[str, Histogram] = {}
+        self._by_operation: dict[tuple[str, str], Histogram] = {}
+        self._by_lookup: dict[tuple[str, bool], Counter] = {}
+
+    def know(self, names: Iterable[str]) -> None:
+        """Operation names that may be labels: those of persisted operations, for example."""
+        self._names = self._names | frozenset(names)
+
+    def request(self, status: int, seconds: float) -> None:
+        """A request was answered."""
+        child = self._by_status.get(status)
+        if child is None:
+            child = self._by_status[status] = self._requests.labels(str(status))
+        child.observe(seconds)
+
+    def operation(self, name: str | None, kind: str, seconds: float) -> None:
+        """An operation was answered. A name that nobody announced counts as another."""
+        key = (name if name in self._names and name else OTHER, kind)
+        child = self._by_operation.get(key)
+        if child is None:
+            child = self._by_operation[key] = self._operations.labels(*key)
+        child.observe(seconds)
+
+    def fetch(self, subgraph: str, seconds: float, *, failed: bool) -> None:
+        """A subgraph was asked. ``subgraph`` is a name from the supergraph."""
+        child = self._by_subgraph.get(subgraph)
+        if child is None:
+            child = self._by_subgraph[subgraph] = self._fetches.labels(subgraph)
+        child.observe(seconds)
+        if failed:
+            self._failures.labels(subgraph).inc()
+
+    def planned(self, seconds: float) -> None:
+        """An operation was planned, or could not be."""
+        self._planning.observe(seconds)
+
+    def error(self, code: str) -> None:
+        """The router put an error of its own into an answer."""
+        self._errors.labels(code).inc()
+
+    def lookup(self, cache: str, *, hit: bool) -> None:
+        """A cache was asked."""
+        child = self._by_lookup.get((cache, hit))
+        if child is None:
+            child = self._by_lookup[cache, hit] = self._lookups.labels(cache, "hit" if hit else "miss")
+        child.inc()
+
+    def cache_size(self, cache: str, entries: Callable[[], int]) -> None:
+        """A cache's size is asked for whenever metrics are read."""
+        self._sizes.labels(cache).set_function(entries)
+
+    def reloaded(self, *, accepted: bool) -> None:
+        """There was a new supergraph, or there were new settings."""
+        self._reloads.labels("accepted" if accepted else "refused").inc()
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format, for an internal port."""
+        return generate_latest(self.registry)
+
+    def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=BUCKETS, registry=self.registry)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self.registry)
