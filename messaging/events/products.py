@@ -82,3 +82,39 @@ class StockReleased(EventData, frozen=True, kw_only=True):
 
     order_id: str
     reason: str
+
+
+class StockClaimed(EventData, frozen=True, kw_only=True):
+    """Units of a flash sale are held for the user at ``unit_price`` until ``expires_at``."""
+
+    type = "dure.products.stock_claimed.v1"
+    subject = "claim_id"
+
+    claim_id: str
+    version: int
+    sale_id: str
+    user_id: str
+    variant_id: str
+    quantity: int
+    unit_price: int
+    currency: str
+    expires_at: datetime
+
+
+class StockClaimReleased(EventData, frozen=True, kw_only=True):
+    """The claim's units are back in the sale: ``reason`` is ``expired`` or ``returned``. It repeats what the claim was,
+    for it may overtake StockClaimed."""
+
+    type = "dure.products.stock_claim_released.v1"
+    subject = "claim_id"
+
+    claim_id: str
+    version: int
+    sale_id: str
+    user_id: str
+    variant_id: str
+    quantity: int
+    unit_price: int
+    currency: str
+    expires_at: datetime
+    reason: str

@@ -57,6 +57,7 @@ class Order(Base):
         CheckConstraint("total = subtotal + shipping - discount", name="total"),
         CheckConstraint("subtotal >= 0 AND shipping >= 0 AND discount >= 0", name="amounts"),
         Index("ix_orders_buyer_id_id", "buyer_id", "id"),
+        Index("uq_orders_claim_id", "claim_id", unique=True),
         Index("ix_orders_status_delivered_at", "status", "delivered_at"),
         TABLE_OPTIONS,
     )
@@ -65,6 +66,7 @@ class Order(Base):
     number: Mapped[str] = mapped_column(String(40), unique=True)
     buyer_id: Mapped[str] = mapped_column(UlidType)
     cart_id: Mapped[str | None] = mapped_column(UlidType, unique=True)
+    claim_id: Mapped[str | None] = mapped_column(UlidType)
     source: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     currency: Mapped[str] = mapped_column(String(3))
@@ -236,10 +238,28 @@ class PartnerCopy(Base):
     member_ids: Mapped[list[str]] = mapped_column(JsonType)
 
 
+class ClaimCopy(Base):
+    """Fed by StockClaimed and StockClaimReleased: units that a customer holds at a flash sale's price."""
+
+    __tablename__ = "claim_copy"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    claim_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    user_id: Mapped[str] = mapped_column(UlidType)
+    variant_id: Mapped[str] = mapped_column(UlidType)
+    quantity: Mapped[int] = mapped_column(Integer)
+    unit_price: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    released: Mapped[bool] = mapped_column()
+
+
 carts, cart_lines = table_of(Cart), table_of(CartLine)
 orders, order_lines, sagas = table_of(Order), table_of(OrderLine), table_of(Saga)
 variants, addresses, payment_methods = table_of(VariantCopy), table_of(AddressCopy), table_of(PaymentMethodCopy)
 shipping_profiles, users, partners = table_of(ShippingProfileCopy), table_of(UserCopy), table_of(PartnerCopy)
+claims = table_of(ClaimCopy)
 
 outbox = outbox_table(Base.metadata)
 inbox = inbox_table(Base.metadata)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -13,24 +13,21 @@ from sqlalchemy import (
     Index,
     Integer,
     String,
-    Table,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import TABLE_OPTIONS, new_metadata
+from db.base import TABLE_OPTIONS
 from db.columns import MoneyType, SequenceType, UlidType, UtcDateTime
 from messaging.inbox import dead_letter_table, inbox_table
 from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
+from subgraphs.products.base import Base
+from subgraphs.products.flash import models as flash
 from subgraphs.products.text import GRAM_LENGTH
 
-
-class Base(DeclarativeBase):
-    metadata = new_metadata()
-    __table__: ClassVar[Table]
-
+__all__ = ["Base", "flash"]
 
 outbox = outbox_table(Base.metadata)
 inbox = inbox_table(Base.metadata)

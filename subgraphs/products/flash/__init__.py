@@ -1,0 +1,1 @@
+"""Flash sales: few units, many buyers, a fixed opening time; a waiting room before, a ledger behind."""
