@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter
 from typing import Self, TypeVar
 
 import stamina
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import QueuePool
 
-from db import engine
+from db import engine, telemetry
 
 T = TypeVar("T")
 
@@ -25,6 +28,7 @@ class Database:
     def __init__(self, primary_url: str, replica_url: str | None = None, *, pool_size: int = 10) -> None:
         self._writer = engine.writer(primary_url, pool_size=pool_size)
         self.dialect = self._writer.dialect.name
+        self.name = Path(self._writer.url.database or "").stem
         shared = self.dialect != "sqlite"
         self._reader = self._writer if shared else engine.reader(primary_url)
         self._replica = engine.reader(replica_url, pool_size=pool_size) if replica_url else self._reader
@@ -32,8 +36,22 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A transaction on the primary: committed when the block ends, rolled back when it raises."""
-        async with self._writer.begin() as connection:
-            yield connection
+        started = perf_counter()
+        outcome = "rolled_back"
+        try:
+            with telemetry.span("transaction"):
+                async with self._writer.begin() as connection:
+                    yield connection
+            outcome = "committed"
+        finally:
+            meters = telemetry.meters()
+            if meters is not None:
+                meters.transactions.labels(self.name, outcome).observe(perf_counter() - started)
+
+    def connections_in_use(self) -> int:
+        """Of the primary's pool, now."""
+        pool = self._writer.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """``work`` in a transaction, tried again (4 times in all) when the database asks: deadlock, lock timeout.

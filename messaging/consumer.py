@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
+from time import perf_counter
 from typing import Any
 
 import structlog
+from opentelemetry.trace import SpanKind
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db import telemetry
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import answers
@@ -122,13 +125,28 @@ class Consumer:
         waited = 0.1
         while True:
             try:
-                return await self._apply(events)
+                return await self._measured(events)
             except Exception:
                 if await self._database_answers():
                     raise
             log.warning("database does not answer", queue=self._queue, wait=waited)
             await asyncio.sleep(waited)
             waited = min(waited * 2, MAX_DELAY_SECONDS)
+
+    async def _measured(self, events: Sequence[Event[EventData]]) -> None:
+        type, started = events[0].type, perf_counter()
+        causes = [(event.subject, event.traceparent) for event in events]
+        attributes = {"messaging.destination.name": self._queue, "messaging.operation.type": "process"}
+        count = telemetry.count
+        try:
+            with telemetry.caused_by(f"process {self._queue} {type}", causes, SpanKind.CONSUMER, attributes):
+                await self._apply(events)
+        except Exception:
+            count(lambda meters: meters.failed, len(events), self._queue, type)
+            raise
+        count(lambda meters: meters.consumed, len(events), self._queue, type)
+        if (meters := telemetry.meters()) is not None:
+            meters.handled.labels(self._queue, type).observe(perf_counter() - started)
 
     async def _apply(self, events: Sequence[Event[EventData]]) -> None:
         handler = self._handlers[events[0].type]

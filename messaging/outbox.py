@@ -11,6 +11,7 @@ from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
+from db import telemetry
 from db.base import TABLE_OPTIONS
 from db.columns import SequenceType, UlidType, UtcDateTime
 from messaging.envelope import MAX_BYTES, encode_data
@@ -58,12 +59,14 @@ async def record(
 ) -> list[str]:
     """Record events of ``source`` (``/dure/orders``) in the caller's transaction; their ids, in the order given.
 
-    Wake the relay after the commit. Raises EventTooLarge, with nothing recorded.
+    The events belong to the trace of what caused the present work, unless ``traceparent`` says another one. Wake the
+    relay after the commit. Raises EventTooLarge, with nothing recorded.
     """
     if not data:
         return []
     now = datetime.now(UTC)
-    rows = [_row(source, each, now, traceparent) for each in data]
+    cause = telemetry.cause()
+    rows = [_row(source, each, now, traceparent or (cause.of(each.subject_id) if cause else None)) for each in data]
     await tx.execute(insert(table), rows)
     return [row["id"] for row in rows]
 

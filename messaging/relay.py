@@ -15,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
+from opentelemetry.trace import SpanKind
 from sqlalchemy import Column, Row, Table, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
+from db import telemetry
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import skip_locked
@@ -198,8 +200,15 @@ class Relay:
 
     async def _publish(self, parcel: Parcel) -> None:
         try:
-            await self._broker.publish([parcel.message()])
+            events = [(envelope.subject, envelope.traceparent) for envelope in parcel.envelopes]
+            attributes: dict[str, str | int] = {
+                "messaging.operation.type": "send",
+                "messaging.batch.message_count": len(events),
+            }
+            with telemetry.caused_by(f"publish {parcel.type}", events, SpanKind.PRODUCER, attributes):
+                await self._broker.publish([parcel.message()])
         except PublishFailed as error:
+            telemetry.count(lambda meters: meters.refused, len(parcel.positions), parcel.type)
             self._note_failure(parcel, error)
             self._refused.update(parcel.positions)
         except Exception:
@@ -207,6 +216,7 @@ class Relay:
             self._refused.update(parcel.positions)
         else:
             failpoint("relay.after_publish")
+            telemetry.count(lambda meters: meters.published, len(parcel.positions), parcel.type)
             self._outages = 0
             self._complained.discard(parcel.type)
             self._confirmed.update(parcel.positions)
