@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from opentelemetry.trace import Span
+
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.contextual import ContextCollect
 from router.executor.failures import error_path, failed_fetch, subgraph_error
@@ -17,6 +19,7 @@ from router.executor.representations import Collect, Targets, compile_collect
 from router.executor.run import Run, Sent, Step
 from router.executor.transport import SubgraphRequest, SubgraphResponse
 from router.query_plan.nodes import EntityFetch, Fetch, Items, Key, Path
+from router.telemetry import tracing
 
 Batch = list[tuple[EntityFetch, list[Object], Targets]]
 """For each entity fetch of one request: what is sent, and where the answers go."""
@@ -63,7 +66,17 @@ async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations
     transport = run.transports.get(fetch.subgraph)
     if transport is None:
         raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
-    return await measured(fetch, run, transport.execute(request), representations)
+    span: Span | None = None
+    if run.context.telemetry is not None:
+        # Subgraphs' own spans hang below the fetch's.
+        span, request.headers = run.context.telemetry.tracing.fetching(fetch.subgraph, fetch.kind, request.headers)
+    failed = True
+    try:
+        response = await measured(fetch, run, transport.execute(request), representations)
+        failed = False
+        return response
+    finally:
+        tracing.end(span, failed=failed)
 
 
 async def measured(fetch: Fetch, run: Run, sending: Awaitable[T], representations: int = 0) -> T:
