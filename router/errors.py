@@ -5,8 +5,10 @@ Composition collects its errors and returns them; the other phases raise subclas
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class RouterError(Exception):
@@ -186,16 +188,23 @@ class RequestErrorCode(StrEnum):
     BAD_USER_INPUT = "BAD_USER_INPUT"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
+    PERSISTED_QUERY_ONLY = "PERSISTED_QUERY_ONLY"
+    COST_ESTIMATED_TOO_EXPENSIVE = "COST_ESTIMATED_TOO_EXPENSIVE"
+    RATE_LIMITED = "RATE_LIMITED"
     CSRF_PREVENTED = "CSRF_PREVENTED"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     QUERY_PLANNING_FAILED = "QUERY_PLANNING_FAILED"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+    OVERLOADED = "OVERLOADED"
     SUBGRAPH_UNREACHABLE = "SUBGRAPH_UNREACHABLE"
     SUBGRAPH_TIMEOUT = "SUBGRAPH_TIMEOUT"
     SUBGRAPH_HTTP_ERROR = "SUBGRAPH_HTTP_ERROR"
     SUBGRAPH_MALFORMED_RESPONSE = "SUBGRAPH_MALFORMED_RESPONSE"
+    SUBGRAPH_UNAVAILABLE = "SUBGRAPH_UNAVAILABLE"
+    SUBGRAPH_OVERLOADED = "SUBGRAPH_OVERLOADED"
     SUBGRAPH_ERROR = "SUBGRAPH_ERROR"
     INVALID_SUBGRAPH_VALUE = "INVALID_SUBGRAPH_VALUE"
 
@@ -226,6 +235,8 @@ class RequestError(RouterError):
         status: int = 400,
         malformed: bool = False,
         locations: tuple[tuple[tuple[int, int], ...], ...] = (),
+        extensions: Mapping[str, Any] | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__("; ".join(messages))
         self.code = code
@@ -234,12 +245,31 @@ class RequestError(RouterError):
         self.malformed = malformed
         self.locations = locations
         """Per message: lines and columns in the document."""
+        self.extensions = extensions or {}
+        """Told beside the code."""
+        self.retry_after = retry_after
+        """Whole seconds until the same request may be accepted, for the ``Retry-After`` header."""
 
 
 class SubgraphError(RouterError):
-    """A subgraph gave no usable answer. The message is fit for clients: no host, no exception text."""
+    """A subgraph gave no usable answer. The message is fit for clients: no host, no exception text.
 
-    def __init__(self, code: RequestErrorCode, message: str) -> None:
+    ``again``: no answer has begun to come, and sending a query once more may help. ``retry_after``: in how many seconds it may be, where that is known. ``refused``: what was sent was
+    wrong, which tells nothing against the subgraph.
+    """
+
+    def __init__(
+        self,
+        code: RequestErrorCode,
+        message: str,
+        *,
+        again: bool = False,
+        retry_after: float | None = None,
+        refused: bool = False,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.again = again
+        self.retry_after = retry_after
+        self.refused = refused

@@ -15,7 +15,10 @@ PUBLIC_EXTENSIONS = ("retryAfterMs",)
 
 def failed_fetch(error: SubgraphError, service: str, path: list[str | int], trace_id: str | None) -> Error:
     """The error for all fields of a fetch that gave nothing."""
-    return _error(error.message, path, {"code": error.code.value, "service": service}, trace_id)
+    extensions: dict[str, Any] = {"code": error.code.value, "service": service}
+    if error.retry_after is not None:
+        extensions["retryAfterMs"] = round(error.retry_after * 1000)
+    return _error(error.message, path, extensions, trace_id)
 
 
 def subgraph_error(

@@ -29,6 +29,7 @@ class HttpAnswer:
 
     status: int
     body: bytes | memoryview
+    retry_after: str | None = None
 
 
 class HttpClient(Protocol):
@@ -64,11 +65,12 @@ class PyreqwestClient:
                 if declared is not None and declared.isdigit() and int(declared) > max_bytes:
                     raise _too_large()
                 first = await response.body_reader.read(max_bytes + 1)
+                later = response.get_header("retry-after") if response.status >= 400 else None
                 if first is None:
-                    return HttpAnswer(response.status, b"")
+                    return HttpAnswer(response.status, b"", later)
                 if len(first) > max_bytes:
                     raise _too_large()
-                return HttpAnswer(response.status, memoryview(first))
+                return HttpAnswer(response.status, memoryview(first), later)
         except PyreqwestError as error:
             raise _pyreqwest_error(error) from None
 
@@ -116,7 +118,7 @@ class AiohttpClient:
                     read += chunk
                     if len(read) > max_bytes:
                         raise _too_large()
-                return HttpAnswer(response.status, bytes(read))
+                return HttpAnswer(response.status, bytes(read), response.headers.get("retry-after"))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _aiohttp_error(error) from None
 
@@ -169,17 +171,24 @@ _PYREQWEST_TIMEOUTS = (
 
 
 def _pyreqwest_error(error: PyreqwestError) -> SubgraphError:
-    return _unreachable(timed_out=isinstance(error, _PYREQWEST_TIMEOUTS))
+    if isinstance(error, ConnectTimeoutError | PoolTimeoutError):
+        return _timeout(again=True)
+    return _timeout() if isinstance(error, _PYREQWEST_TIMEOUTS) else _unreachable()
 
 
 def _aiohttp_error(error: Exception) -> SubgraphError:
-    return _unreachable(timed_out=isinstance(error, TimeoutError | asyncio.TimeoutError))
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return _timeout(again=True)
+    return _timeout() if isinstance(error, TimeoutError) else _unreachable()
 
 
-def _unreachable(*, timed_out: bool) -> SubgraphError:
-    if timed_out:
-        return SubgraphError(RequestErrorCode.SUBGRAPH_TIMEOUT, "The subgraph did not answer in time.")
-    return SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph could not be reached.")
+def _timeout(*, again: bool = False) -> SubgraphError:
+    """``again``: not even a connection was made, so a second try has time left and does no work twice."""
+    return SubgraphError(RequestErrorCode.SUBGRAPH_TIMEOUT, "The subgraph did not answer in time.", again=again)
+
+
+def _unreachable() -> SubgraphError:
+    return SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph could not be reached.", again=True)
 
 
 def open_client(kind: str, **timeouts: Any) -> HttpClient:

@@ -10,6 +10,7 @@ from router.executor.decode import decode_response
 from router.executor.event_stream import EventTooLarge, read_events
 from router.executor.http_client import HttpClient
 from router.executor.json_bytes import write_json
+from router.executor.resilience.retry import retry_after
 from router.executor.transport import SubgraphRequest, SubgraphResponse
 
 ACCEPT_JSON = "application/graphql-response+json, application/json;q=0.9"
@@ -30,14 +31,14 @@ class HttpTransport:
         """Run a query or a mutation. Raises SubgraphError."""
         headers = {**request.headers, "content-type": "application/json", "accept": ACCEPT_JSON}
         answer = await self._client.post(self._url, _body(request), headers, self._max_bytes)
-        return decode_response(answer.body, answer.status)
+        return decode_response(answer.body, answer.status, retry_after(answer.retry_after))
 
     async def execute_raw(self, request: SubgraphRequest) -> bytes | memoryview:
         """Run a query and give the body as it came. Raises SubgraphError unless the status is a success."""
         headers = {**request.headers, "content-type": "application/json", "accept": ACCEPT_JSON}
         answer = await self._client.post(self._url, _body(request), headers, self._max_bytes)
         if not 200 <= answer.status < 300:
-            decode_response(answer.body, answer.status)
+            decode_response(answer.body, answer.status, retry_after(answer.retry_after))
         return answer.body
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncGenerator[SubgraphResponse, None]:

@@ -12,13 +12,17 @@ from router.query_plan.nodes import OperationKind
 
 
 class SubgraphRequest(msgspec.Struct):
-    """One operation for one subgraph. ``variables`` hold JSON values; ``headers`` go with it, names in lower case."""
+    """One operation for one subgraph. ``variables`` hold JSON values; ``headers`` go with it, names in lower case.
+
+    ``deadline`` is when the answer comes too late, on ``time.monotonic()``'s clock.
+    """
 
     query: str
     variables: dict[str, Any] | None
     operation_name: str | None
     headers: dict[str, str]
     kind: OperationKind
+    deadline: float | None = None
 
 
 class SubgraphResponse(msgspec.Struct):
