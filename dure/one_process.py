@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp
 
+from db import telemetry
 from dure import demo_data, subgraphs
 from dure.assembly import build, make_broker, make_changes, make_runtime
 from dure.databases import migrate, until_told
@@ -63,7 +65,7 @@ def _build_all(
 
 
 def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator) -> ASGIApp:
-    transports: dict[str, Transport] = {name: in_process(subgraph.endpoint) for name, subgraph in built.items()}
+    transports: dict[str, Transport] = {name: in_process(subgraph.endpoint, name) for name, subgraph in built.items()}
     router = create_app(settings.supergraph_sdl, router_settings(settings), transports, built["users"].app.state.jwks)
     simulator.deliver_to(_post_to(built["payments"].app, "/webhooks/toss"))
     doors: dict[str, ASGIApp] = {"/webhooks": built["payments"].app}
@@ -72,11 +74,12 @@ def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulat
     return by_prefix(doors, router)
 
 
-def in_process(endpoint: GraphQLEndpoint[Any]) -> InProcessTransport:
+def in_process(endpoint: GraphQLEndpoint[Any], name: str = "subgraph") -> InProcessTransport:
     """The router's way to a subgraph of this process: plain data, no HTTP, no JSON."""
 
     async def execute(request: SubgraphRequest) -> SubgraphResponse:
-        answer = await endpoint.execute(request.query, request.variables, request.operation_name, request.headers)
+        with telemetry.span(name, request.headers.get(telemetry.HEADER), SpanKind.SERVER):
+            answer = await endpoint.execute(request.query, request.variables, request.operation_name, request.headers)
         return SubgraphResponse(answer["data"], answer.get("errors"))
 
     async def subscribe(request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:

@@ -9,10 +9,11 @@ from router.errors import RequestError, RequestErrorCode
 from router.pipeline.asgi import Disconnected, RawHeaders, Receive, Scope, Send, read_body, read_headers, send_whole
 from router.pipeline.media_types import JSON, RESPONSE_JSON, Accepted, accepted, is_json
 from router.pipeline.origins import Origins
-from router.pipeline.pipeline import Answer, Headers, Pipeline, Stream, refusal, trace_of
+from router.pipeline.pipeline import Answer, Headers, Pipeline, Stream, refusal
 from router.pipeline.request import GraphQLRequest, from_body, from_query_string
 from router.pipeline.streams import framing, send_stream
 from router.settings import Settings
+from router.telemetry.tracing import Tracing, ensure_trace
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ STATUS_HEADERS: dict[int, RawHeaders] = {
 class HttpEndpoint:
     """``/graphql``. ``pipeline`` may be replaced while requests run: each keeps the one it began with."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, settings: Settings, tracing: Tracing | None = None) -> None:
         self.pipeline = pipeline
+        self._tracing = tracing or Tracing(None)
         self._settings = settings
         self._origins = Origins(settings)
 
@@ -50,15 +52,16 @@ class HttpEndpoint:
             if media.single is None and media.stream is None:
                 message = f"Answers come as {JSON} or {RESPONSE_JSON}."
                 raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=406, malformed=True)
-            result = await self._result(scope, receive, headers, media)
-            await self._send(result, receive, send, media, cors)
+            with self._tracing.serving(headers, f"{scope['method']} /graphql"):
+                result = await self._result(scope, receive, headers, media)
+                await self._send(result, receive, send, media, cors)
         except RequestError as error:
-            await _send_answer(send, refusal(error), media, cors)
+            await _send_answer(send, refusal(error, ensure_trace(headers)), media, cors)
         except Disconnected:
             return
         except Exception:
             logger.exception("a request failed")
-            await _send_answer(send, refusal(internal_error(), trace_of(headers)), media, cors)
+            await _send_answer(send, refusal(internal_error(), ensure_trace(headers)), media, cors)
 
     async def _result(self, scope: Scope, receive: Receive, headers: Headers, media: Accepted) -> Answer | Stream:
         request = await self._request(scope, receive, headers)

@@ -8,9 +8,11 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Response
+from opentelemetry.trace import SpanKind
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from db import telemetry
 from db.session import Database
 from db.statements import answers
 from subgraphs.kit.execute import GraphQLEndpoint
@@ -38,7 +40,7 @@ def http_app(name: str, endpoint: GraphQLEndpoint[Any], database: Database) -> F
         return {"status": "ready"}
 
     # A route, not a mount: a mount answers /graphql with a redirect to /graphql/, and every call would be two.
-    app.router.routes.append(Route("/graphql", GraphQLDoor(endpoint)))
+    app.router.routes.append(Route("/graphql", GraphQLDoor(endpoint, name)))
     return app
 
 
@@ -52,7 +54,8 @@ class GraphQLDoor:
     A class, so that Starlette's router takes it for the ASGI application it is.
     """
 
-    def __init__(self, endpoint: GraphQLEndpoint[Any]) -> None:
+    def __init__(self, endpoint: GraphQLEndpoint[Any], name: str = "subgraph") -> None:
+        self._name = name
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +75,9 @@ class GraphQLDoor:
         if self._endpoint.is_subscription(request["query"], request.get("operationName")):
             await _send_events(send, receive, self._endpoint, arguments)
         else:
-            await _send(send, 200, await self._endpoint.execute(*arguments))
+            with telemetry.span(self._name, headers.get(telemetry.HEADER), SpanKind.SERVER):
+                answer = await self._endpoint.execute(*arguments)
+            await _send(send, 200, answer)
 
 
 async def _body(receive: Receive) -> bytes | None:
