@@ -1,8 +1,8 @@
 """A request on its way: the stages in their order, each remembered by what it depends on.
 
-persisted   the document's text (a seam: what the client sent, unless a look-up is given)
+callers     which program, which person
+lookup      the document's text: sent along, or persisted
 documents   parsed, limited, validated
-auth        who is calling
 variables   coerced
 plans       normalised, restricted to what the caller may read, planned, compiled
 execute     the answer's bytes
@@ -11,7 +11,7 @@ execute     the answer's bytes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -23,24 +23,25 @@ from router.executor.execute import CompiledPlan
 from router.executor.json_bytes import write_json
 from router.executor.run import ExecutionContext
 from router.executor.transport import Transport
-from router.pipeline.auth import Identity, TokenVerifier
+from router.pipeline.auth import Identity
+from router.pipeline.callers import Callers
 from router.pipeline.claims import ClaimsSigner
 from router.pipeline.documents import DocumentCache, PreparedOperation, Rule
 from router.pipeline.introspection import answer_introspection, refuse_introspection
 from router.pipeline.limits import check_fields
+from router.pipeline.lookup import LookUp
 from router.pipeline.plan_cache import Choice, OverrideLabels, PlanCache, ReadyPlan
 from router.pipeline.report import reporter
 from router.pipeline.request import GraphQLRequest
 from router.settings import Settings
 from router.supergraph.api_schema import api_schema
 from router.supergraph.model import Supergraph
-from router.telemetry import Telemetry
+from router.telemetry import Telemetry, tracing
+from router.telemetry.observed import Seen, observed
 
 PLAN_HEADER = "router-plan"
 
 Headers = Mapping[str, str]
-LookUp = Callable[[GraphQLRequest, Headers], Awaitable[str]]
-"""Finds the document of a request. Raises RequestError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +82,20 @@ class Pipeline:
         graph: Graph,
         settings: Settings,
         transports: Mapping[str, Transport],
-        tokens: TokenVerifier,
-        look_up: LookUp | None = None,
+        callers: Callers,
+        look_up: LookUp,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._graph = graph
         self._settings = settings
         self._transports = transports
-        self._tokens = tokens
-        self._look_up = look_up or _as_sent
+        self._callers = callers
+        self._look_up = look_up
         self._telemetry = telemetry
         secret = settings.claims_secret
         self._claims = ClaimsSigner(secret.get_secret_value(), settings.claims_lifetime) if secret else None
         hidden = {*settings.strip_headers, settings.claims_header.lower(), "authorization", "cookie", "host"}
+        hidden.add(settings.api_key_header.lower())
         self._forwarded = tuple(name for name in settings.forward_headers if name not in hidden)
 
     async def answer(
@@ -104,19 +106,34 @@ class Pipeline:
         ``only_queries`` holds for HTTP GET. ``defer``: the client can take deferred parts; otherwise they are answered
         with the rest.
         """
-        trace_id = trace_of(headers)
-        try:
-            return await self._answer(request, headers, trace_id, only_queries, defer)
-        except RequestError as error:
-            return refusal(error, trace_id)
+        trace_id = tracing.trace_id_of(headers.get(tracing.HEADER))
+        if trace_id is None:
+            headers = dict(headers)
+            trace_id = tracing.ensure_trace(headers)
+        with observed(self._telemetry, request.operation_name, trace_id) as seen:
+            try:
+                return await self._answer(request, headers, trace_id, only_queries, defer, seen)
+            except RequestError as error:
+                seen.refused(error.code.value)
+                return refusal(error, trace_id)
 
     async def _answer(
-        self, request: GraphQLRequest, headers: Headers, trace_id: str | None, only_queries: bool, defer: bool
+        self,
+        request: GraphQLRequest,
+        headers: Headers,
+        trace_id: str,
+        only_queries: bool,
+        defer: bool,
+        seen: Seen,
     ) -> Answer | Stream:
         settings = self._settings
-        identity = await self._tokens.identify(headers.get("authorization"))
-        text = await self._look_up(request, headers)
-        operation = await self._graph.documents.operation(text, request.operation_name)
+        caller = await self._callers.identify(headers)
+        identity = caller.identity
+        found = await self._look_up.find(request, caller.client)
+        operation = await self._graph.documents.operation(found.text, request.operation_name)
+        seen.name, seen.kind = operation.name, operation.kind
+        if found.register is not None:
+            await self._look_up.register(found)
         if only_queries and operation.kind != "query":
             message = f"A {operation.kind} cannot be sent with GET."
             raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=405, malformed=True)
@@ -176,7 +193,7 @@ class Pipeline:
 
 def refusal(error: RequestError, trace_id: str | None = None) -> Answer:
     """The answer to a refused request."""
-    extensions = {"code": error.code.value} | ({"traceId": trace_id} if trace_id else {})
+    extensions = {"code": error.code.value, **error.extensions} | ({"traceId": trace_id} if trace_id else {})
     errors: list[dict[str, Any]] = []
     for index, message in enumerate(error.messages):
         entry: dict[str, Any] = {"message": message}
@@ -188,22 +205,8 @@ def refusal(error: RequestError, trace_id: str | None = None) -> Answer:
     return Answer(write_json({"errors": errors}), error.status, error.malformed)
 
 
-def trace_of(headers: Headers) -> str | None:
-    """The trace id of a ``traceparent`` header (W3C Trace Context), None without a well-formed one."""
-    parts = headers.get("traceparent", "").split("-")
-    if len(parts) < 4 or len(parts[1]) != 32 or not set(parts[1]) <= set("0123456789abcdef"):
-        return None
-    return parts[1] if parts[1].strip("0") else None
-
-
 def _coerced(operation: PreparedOperation, raw: dict[str, Any]) -> dict[str, Any]:
     try:
         return operation.coerce(raw)
     except VariablesError as error:
         raise RequestError(RequestErrorCode.BAD_USER_INPUT, *error.messages) from None
-
-
-async def _as_sent(request: GraphQLRequest, headers: Headers) -> str:
-    if request.query is None:
-        raise RequestError(RequestErrorCode.PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound")
-    return request.query

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable
 
 from opentelemetry.trace import Tracer
@@ -22,6 +23,8 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry | None = None, tracer: Tracer | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
         self.tracing = Tracing(tracer)
+        self.access_log_ratio = 0.0
+        """The share of operations that get a line in the log."""
         self._names: frozenset[str] = frozenset()
         self._requests = self._histogram(
             "http_server_request_duration_seconds", "Time to answer an HTTP request", "http_response_status_code"
@@ -49,6 +52,10 @@ class Telemetry:
         self._by_subgraph: dict[str, Histogram] = {}
         self._by_operation: dict[tuple[str, str], Histogram] = {}
         self._by_lookup: dict[tuple[str, bool], Counter] = {}
+
+    def logs_access(self) -> bool:
+        """Whether this operation is one of those that get a line in the log."""
+        return self.access_log_ratio > 0 and random.random() < self.access_log_ratio
 
     def know(self, names: Iterable[str]) -> None:
         """Operation names that may be labels: those of persisted operations, for example."""
