@@ -11,10 +11,13 @@ from router.errors import SupergraphError
 from router.executor.transport import Transport
 from router.pipeline.asgi import Message, Receive, Scope, Send, send_whole
 from router.pipeline.auth import KeySource, TokenVerifier
+from router.pipeline.callers import Callers
+from router.pipeline.clients import Clients
 from router.pipeline.documents import Rule
 from router.pipeline.explorer import ASSETS, Explorer
 from router.pipeline.http import HttpEndpoint
-from router.pipeline.pipeline import Graph, LookUp, Pipeline
+from router.pipeline.lookup import LookUp, MemoryStore
+from router.pipeline.pipeline import Graph, Pipeline
 from router.pipeline.subgraphs import Subgraphs
 from router.pipeline.supergraph_source import Load, follow
 from router.pipeline.websocket import SocketEndpoint
@@ -35,15 +38,14 @@ def create_app(
     transports: Mapping[str, Transport] | None = None,
     key_source: KeySource | None = None,
     *,
-    look_up: LookUp | None = None,
     rules: tuple[Rule, ...] = (),
 ) -> RouterApp:
-    """The application for a supergraph. Raises SupergraphError if it cannot be served.
+    """The application for a supergraph. Raises SupergraphError if it cannot be served, SourceError for bad manifests.
 
     ``transports`` are used in place of HTTP for the subgraphs they name; ``key_source`` gives the token issuer's JWKS
-    in place of ``tokens.jwks_url``; ``look_up`` finds persisted documents; ``rules`` are further limits on operations.
+    in place of ``tokens.jwks_url``; ``rules`` are further limits on operations.
     """
-    return RouterApp(supergraph_sdl, settings, Subgraphs(settings, transports), key_source, look_up, rules)
+    return RouterApp(supergraph_sdl, settings, Subgraphs(settings, transports), key_source, rules)
 
 
 class RouterApp:
@@ -55,13 +57,13 @@ class RouterApp:
         settings: Settings,
         subgraphs: Subgraphs,
         key_source: KeySource | None,
-        look_up: LookUp | None,
         rules: tuple[Rule, ...],
     ) -> None:
         self._settings = settings
         self._subgraphs = subgraphs
-        self._tokens = TokenVerifier(settings.tokens, key_source)
-        self._look_up = look_up
+        self._clients = Clients(settings)
+        self._callers = Callers(self._clients, TokenVerifier(settings.tokens, key_source))
+        self._look_up = LookUp(MemoryStore(settings.persisted.size) if settings.persisted.automatic else None)
         self._rules = rules
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="router")
         self._explorer = Explorer(settings.explorer_assets, settings.explorer_examples) if settings.dev else None
@@ -124,7 +126,7 @@ class RouterApp:
             raise SupergraphError("the supergraph has no subgraphs")
         graph = Graph(supergraph, self._settings, self._pool, self._rules)
         return Pipeline(
-            graph, self._settings, self._subgraphs.of(supergraph), self._tokens, self._look_up, self.telemetry
+            graph, self._settings, self._subgraphs.of(supergraph), self._callers, self._look_up, self.telemetry
         )
 
     async def _health(self, path: str, send: Send) -> None:

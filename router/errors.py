@@ -254,8 +254,8 @@ class RequestError(RouterError):
 class SubgraphError(RouterError):
     """A subgraph gave no usable answer. The message is fit for clients: no host, no exception text.
 
-    ``again``: no answer has begun to come, and sending a query once more may help. ``retry_after``: in how many seconds it may be, where that is known. ``refused``: what was sent was
-    wrong, which tells nothing against the subgraph.
+    ``again``: no answer has begun to come, and sending a query once more may help. ``retry_after``: in how many seconds
+    it may be sent, where that is known. ``refused``: what was sent was wrong, which tells nothing against the subgraph.
     """
 
     def __init__(

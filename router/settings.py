@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from router.errors import SourceError
@@ -82,6 +82,59 @@ class SubgraphSettings(BaseModel):
     )
 
 
+class Rate(BaseModel):
+    """A token bucket: so many requests at once, and then so many a second."""
+
+    per_second: float = Field(gt=0, description="Requests a second, in the long run.")
+    burst: int = Field(ge=1, description="Requests at once, after a pause.")
+
+
+class ClientSettings(BaseModel):
+    """A program that uses the graph: a front end, a partner's integration."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="SHA-256 hashes (hexadecimal) of its API keys. None: its manifest is for everybody.",
+    )
+    manifest: Path | None = Field(
+        default=None, description="Its persisted operations, as an Apollo persisted query manifest."
+    )
+    safelist: bool = Field(default=False, description="It may run the operations of its manifest and no others.")
+    cost: int | None = Field(default=None, description="In place of the cost limits for people.")
+    rate: Rate | None = Field(default=None, description="In place of the rate limits for people.")
+
+
+class PersistedSettings(BaseModel):
+    """Automatic persisted queries: texts that clients have registered by their hash."""
+
+    automatic: bool = Field(default=True, description="Accept them, from clients that are not on a safelist.")
+    size: int = Field(default=1_000, description="Texts that are kept in this process.")
+    lifetime: float = Field(default=86_400.0, description="How long Redis keeps a text after its last use.")
+
+
+class ResilienceSettings(BaseModel):
+    """What protects the router from its subgraphs, the subgraphs from the router, and both from too many clients."""
+
+    retries: int = Field(default=2, ge=0, description="Retries of one request of a query. Mutations are sent once.")
+    retry_budget: float = Field(default=0.1, ge=0, le=1, description="Retries as a share of a subgraph's requests.")
+    retry_shortest: float = Field(default=0.05, description="Shortest wait before a retry.")
+    retry_longest: float = Field(default=0.5, description="Longest wait, unless a subgraph asks for more.")
+    breaker_ratio: float = Field(default=0.5, gt=0, le=1, description="Share of failed calls that opens a breaker.")
+    breaker_calls: int = Field(default=20, ge=1, description="Fewer calls than these do not open it.")
+    breaker_window: float = Field(default=10.0, gt=0, description="The calls that count are this recent.")
+    breaker_open: float = Field(default=5.0, description="How long no call is made.")
+    breaker_probes: int = Field(default=3, ge=1, description="Calls that must succeed to close it.")
+    in_flight: int = Field(default=64, ge=1, description="Requests at once to one subgraph.")
+    queue: int = Field(default=256, ge=0, description="Requests that wait for that; more fail at once.")
+    queue_wait: float = Field(default=1.0, description="How long one of them waits at most.")
+    streams: int = Field(default=1_000, ge=1, description="Subscriptions at once to one subgraph.")
+    requests: int = Field(default=512, ge=1, description="HTTP requests at once; more are answered with 503.")
+    requests_floor: int = Field(default=16, ge=1, description="The adaptive limit never goes below this.")
+    lag: float = Field(default=0.05, gt=0, description="The event loop's delay that lowers the limit of requests.")
+
+
 class Settings(BaseSettings):
     """The router's settings."""
 
@@ -92,6 +145,7 @@ class Settings(BaseSettings):
     limits: Limits = Field(default_factory=lambda: Limits())
     tokens: TokenSettings = Field(default_factory=lambda: TokenSettings())
     subgraphs: dict[str, SubgraphSettings] = Field(default_factory=dict)
+    resilience: ResilienceSettings = Field(default_factory=lambda: ResilienceSettings())
 
     request_timeout: float = Field(default=8.0, description="The whole request.")
     body_timeout: float = Field(default=5.0, description="Receiving a request's body; more is answered with 408.")
@@ -129,6 +183,17 @@ class Settings(BaseSettings):
         default=("graphql-require-preflight", "apollo-require-preflight", "x-apollo-operation-name"),
         description="Any of them proves that a browser asked before sending.",
     )
+
+    clients: dict[str, ClientSettings] = Field(
+        default_factory=dict, description="Programs that use the graph, by a name that metrics show."
+    )
+    api_key_header: str = Field(
+        default="x-api-key", description="Carries a client's API key. It is never forwarded and never logged."
+    )
+    safelist: bool = Field(
+        default=False, description="Nobody may run what is in no manifest. Not in force while `dev` is on."
+    )
+    persisted: PersistedSettings = Field(default_factory=lambda: PersistedSettings())
 
     document_cache: int = Field(default=2_000, description="Parsed and validated documents that are kept.")
     plan_cache: int = Field(default=2_000, description="Compiled plans that are kept.")

@@ -47,6 +47,7 @@ class Manifest:
         self.operations = tuple(operations)
         self.by_id: Mapping[str, PersistedOperation] = _index("id", [(one.id, one) for one in operations])
         self.by_name: Mapping[str, PersistedOperation] = _index("name", [(one.name, one) for one in operations])
+        self.by_body: Mapping[str, PersistedOperation] = {one.body: one for one in operations}
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -13,13 +13,17 @@ from router.errors import RequestError, RequestErrorCode
 
 @dataclass(slots=True)
 class GraphQLRequest:
-    """``query`` is None where the document is named in another way (``document_id``, ``extensions``)."""
+    """``query`` is None where the document is named in another way (``document_id``, ``extensions``).
+
+    ``trusted``: the operator chose the text, not the client, so it runs where only persisted operations do.
+    """
 
     query: str | None
     operation_name: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
     document_id: str | None = None
+    trusted: bool = False
 
 
 def from_body(body: bytes) -> GraphQLRequest:

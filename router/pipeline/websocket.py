@@ -108,13 +108,14 @@ class _Socket:
         return True
 
     def _take_token(self, payload: Any) -> None:
-        """Browsers cannot set headers on a socket: the token may come with ``connection_init``."""
+        """Browsers cannot set headers on a socket: token and API key may come with ``connection_init``."""
+        allowed = ("authorization", self._settings.api_key_header.lower())
         if isinstance(payload, dict):
             nested = payload.get("headers")
             for source in (payload, nested if isinstance(nested, dict) else {}):
                 for name, value in source.items():
-                    if name.lower() == "authorization" and isinstance(value, str):
-                        self._headers["authorization"] = value
+                    if name.lower() in allowed and isinstance(value, str):
+                        self._headers[name.lower()] = value
 
     async def _message(self) -> dict[str, Any] | None:
         """The next message; None when the client has gone."""

@@ -1,0 +1,30 @@
+"""Who is calling: the program by its API key, the person by their token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from router.pipeline.auth import Identity, TokenVerifier
+from router.pipeline.clients import Client, Clients
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A program, and the person it speaks for."""
+
+    client: Client
+    identity: Identity
+
+
+class Callers:
+    """Finds out who sent a request."""
+
+    def __init__(self, clients: Clients, tokens: TokenVerifier) -> None:
+        self._clients = clients
+        self._tokens = tokens
+
+    async def identify(self, headers: Mapping[str, str]) -> Caller:
+        """The caller. Raises RequestError for a key or a token that is not valid."""
+        client = self._clients.identify(headers)
+        return Caller(client, await self._tokens.identify(headers.get("authorization")))
