@@ -23,6 +23,7 @@ from graphql import (
 from graphql.pyutils import is_awaitable
 
 from subgraphs.kit.errors import AccessDenied, Rejected, Unavailable
+from subgraphs.kit.execution import Operation, compile_operation
 from subgraphs.kit.identity import CLAIMS_HEADER, ClaimsVerifier, Identity
 from subgraphs.kit.pagination import InvalidPage
 
@@ -51,7 +52,9 @@ class GraphQLEndpoint(Generic[C]):
         self.sdl = schema.as_str()
         self._make_context = make_context
         self._claims = claims
+        self._converter = schema.schema_converter
         self._documents: OrderedDict[str, DocumentNode | list[GraphQLError]] = OrderedDict()
+        self._operations: OrderedDict[tuple[str, str | None], Operation | None] = OrderedDict()
 
     async def execute(
         self, query: str, variables: dict[str, Any] | None, operation_name: str | None, headers: Mapping[str, str]
@@ -61,6 +64,12 @@ class GraphQLEndpoint(Generic[C]):
         if not isinstance(prepared, tuple):
             return prepared
         document, context = prepared
+        operation = self._operation(query, document, operation_name)
+        run = operation.prepare(context, variables) if operation is not None else None
+        if isinstance(run, ExecutionResult):
+            return _answer(run)
+        if operation is not None and run is not None:
+            return _answer(await operation.run(run))
         result = execute(
             self.schema, document, context_value=context, variable_values=variables, operation_name=operation_name
         )
@@ -111,6 +120,16 @@ class GraphQLEndpoint(Generic[C]):
         if isinstance(document, list):
             return {"data": None, "errors": [_error(error, "GRAPHQL_VALIDATION_FAILED") for error in document[:10]]}
         return document, self._make_context(Caller(identity, headers))
+
+    def _operation(self, query: str, document: DocumentNode, name: str | None) -> Operation | None:
+        key = query, name
+        if key in self._operations:
+            self._operations.move_to_end(key)
+            return self._operations[key]
+        made = self._operations[key] = compile_operation(self.schema, self._converter, document, name)
+        if len(self._operations) > MAX_DOCUMENTS:
+            self._operations.popitem(last=False)
+        return made
 
     def _document(self, query: str) -> DocumentNode | list[GraphQLError]:
         cached = self._documents.get(query)
