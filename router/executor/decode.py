@@ -35,7 +35,8 @@ def response_of(value: dict[str, Any]) -> SubgraphResponse:
         raise _malformed("The subgraph's data are not an object.")
     if errors is not None and not isinstance(errors, list):
         raise _malformed("The subgraph's errors are not a list.")
-    return SubgraphResponse(data, errors or None)
+    extensions = value.get("extensions")
+    return SubgraphResponse(data, errors or None, extensions if isinstance(extensions, dict) else None)
 
 
 def _refused(status: int, retry_after: float | None, message: str) -> SubgraphError:

@@ -12,6 +12,7 @@ from router.errors import RequestErrorCode, SubgraphError
 from router.executor.completion import Error
 from router.executor.decode import decode_response
 from router.executor.deferred import CompiledDeferred, DeferredParts, compile_deferred
+from router.executor.entity_cache.compiled import Caching
 from router.executor.failures import failed_fetch
 from router.executor.fetch import RootFetch, compile_fetch, measured, request_for
 from router.executor.json_bytes import write_json
@@ -38,16 +39,26 @@ async def execute_plan(
 class CompiledPlan:
     """A plan, ready to run any number of times, also at once."""
 
-    def __init__(self, plan: QueryPlan, root_order: tuple[str, ...] = (), errors: Sequence[Error] = ()) -> None:
+    def __init__(
+        self,
+        plan: QueryPlan,
+        root_order: tuple[str, ...] = (),
+        errors: Sequence[Error] = (),
+        caching: Caching | None = None,
+    ) -> None:
         """``errors`` are in every answer; ``root_order`` is the client's order of root fields, needed where the
-        router answers some of them itself."""
+        router answers some of them itself. ``caching``: what may come from the cache; only queries ask it, for who
+        has changed something, or is told of a change, wants to see it."""
         self.plan = plan
         self._root_order = root_order
         self._errors = errors
         self._project = compile_projection(plan.shape)
         self._isolated = isolated_entities(plan.node)
         self._fetches = frozenset(fetch.id for fetch in all_fetches(plan.node))
-        self._verbatim = None if errors else verbatim_fetch(plan)
+        fetches = all_fetches(plan.node) if plan.kind == "query" else ()
+        found = {fetch.id: caching.of(fetch) for fetch in fetches} if caching is not None else {}
+        self._kept = {id: kept for id, kept in found.items() if kept is not None}
+        self._verbatim = None if errors or self._kept else verbatim_fetch(plan)
         self._deferred: list[CompiledDeferred] = []
         self._source: Fetch | None = None
         node = plan.node
@@ -143,7 +154,7 @@ class CompiledPlan:
 
     def _run(self, variables: Mapping[str, Any], transports: Transports, context: ExecutionContext) -> Run:
         errors = [{**error, "path": list(error["path"])} for error in self._errors]
-        return Run({}, self._views, variables, transports, context, errors)
+        return Run({}, self._views, variables, transports, context, errors, kept=self._kept)
 
     def _answer(self, run: Run, known: Data | None = None) -> bytes:
         try:

@@ -12,12 +12,13 @@ from opentelemetry.trace import Span
 
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.contextual import ContextCollect
+from router.executor.entity_cache.ask import ask
 from router.executor.failures import error_path, failed_fetch, subgraph_error
 from router.executor.merge import copied, merge_object
 from router.executor.paths import DataPath, Object, response_path, walk_located
 from router.executor.representations import Collect, Targets, compile_collect
 from router.executor.run import Run, Sent, Step
-from router.executor.transport import SubgraphRequest, SubgraphResponse
+from router.executor.transport import SubgraphRequest, SubgraphResponse, Transport
 from router.query_plan.nodes import EntityFetch, Fetch, Items, Key, Path
 from router.telemetry import tracing
 
@@ -66,6 +67,19 @@ async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations
     transport = run.transports.get(fetch.subgraph)
     if transport is None:
         raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
+    kept = run.kept.get(fetch.id)
+    if kept is None or run.context.cache is None:
+        return await _send(fetch, run, transport, request, representations)
+
+    async def send(part: SubgraphRequest, count: int) -> SubgraphResponse:
+        return await _send(fetch, run, transport, part, count)
+
+    return await ask(kept, run.context.cache, request, send)
+
+
+async def _send(
+    fetch: Fetch, run: Run, transport: Transport, request: SubgraphRequest, representations: int
+) -> SubgraphResponse:
     span: Span | None = None
     if run.context.telemetry is not None:
         # Subgraphs' own spans hang below the fetch's.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from router.executor.completion import Error
+from router.executor.entity_cache.compiled import KeptFetch
+from router.executor.entity_cache.session import CacheSession
 from router.executor.failures import MAX_ERRORS
 from router.executor.paths import Object, View
 from router.executor.transport import Transport
@@ -30,6 +32,7 @@ class ExecutionContext:
     max_representations: int = 1000
     report: Callable[[list[Sent]], dict[str, Any]] | None = None
     telemetry: Telemetry | None = None
+    cache: CacheSession | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Run:
     sent: list[Sent] = field(default_factory=list)
     done: dict[int, asyncio.Event] = field(default_factory=dict)
     """By fetch: set when its answer has been merged. Only fetches that a deferred part waits for are here."""
+    kept: Mapping[int, KeptFetch] = field(default_factory=dict)
+    """By fetch: what of it may come from the cache."""
 
     def add_error(self, error: Error) -> None:
         """Report an error, up to the limit of one answer."""
@@ -63,4 +68,6 @@ class Run:
 
     def aside(self) -> Run:
         """The same data, with errors of its own: for a deferred part."""
-        return Run(self.data, self.views, self.variables, self.transports, self.context, [], self.sent, self.done)
+        return Run(
+            self.data, self.views, self.variables, self.transports, self.context, [], self.sent, self.done, self.kept
+        )

@@ -30,6 +30,7 @@ class SubgraphResponse(msgspec.Struct):
 
     data: dict[str, Any] | None
     errors: list[dict[str, Any]] | None = None
+    extensions: dict[str, Any] | None = None
 
 
 class Transport(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from graphql import GraphQLSchema
 
 from router.errors import OperationError, PlanningError, RequestError, RequestErrorCode
+from router.executor.entity_cache.compiled import Caching
 from router.executor.execute import CompiledPlan
 from router.operation.model import Field
 from router.operation.normalize import normalize
@@ -86,12 +87,19 @@ class PlanCache:
     """Planning happens in ``pool``, once for requests that ask for the same at once."""
 
     def __init__(
-        self, supergraph: Supergraph, schema: GraphQLSchema, size: int, pool: Executor, planning_timeout: float
+        self,
+        supergraph: Supergraph,
+        schema: GraphQLSchema,
+        size: int,
+        pool: Executor,
+        planning_timeout: float,
+        caching: Caching | None = None,
     ) -> None:
         self._supergraph = supergraph
         self._schema = schema
         self._pool = pool
         self._timeout = planning_timeout
+        self._caching = caching
         self._graphs: dict[frozenset[str], QueryGraph] = {}
         self._known: Lru[PlanKey, ReadyPlan] = Lru(size)
         self._planning: dict[PlanKey, Awaitable[ReadyPlan]] = {}
@@ -131,7 +139,7 @@ class PlanCache:
         if restricted.errors:
             made = restore(made)
         order = tuple(selection.response_name for selection in operation.selections if isinstance(selection, Field))
-        compiled = CompiledPlan(made, order, restricted.errors)
+        compiled = CompiledPlan(made, order, restricted.errors, self._caching)
         refused = restricted.root_denied and operation.kind != "query"
         denials = tuple(error["message"] for error in restricted.errors) if refused else ()
         return ReadyPlan(compiled, made.introspection, denials)

@@ -44,6 +44,12 @@ class Telemetry:
         )
         self._errors = self._counter("router_errors", "Errors that the router put into answers", "code")
         self._lookups = self._counter("router_cache_lookups", "Looks into a cache", "cache", "outcome")
+        self._entities = self._counter(
+            "router_entity_cache_lookups", "Entities and root answers looked up", "subgraph", "outcome"
+        )
+        self._entity_failures = self._counter(
+            "router_entity_cache_failures", "Uses that the cache's store did not serve"
+        )
         self._sizes = self._gauge("router_cache_entries", "Entries of a cache", "cache")
         self._reloads = self._counter("router_reloads", "New supergraphs and settings", "outcome")
         self.sockets = self._gauge("router_websockets", "Open WebSockets")
@@ -99,6 +105,17 @@ class Telemetry:
         if child is None:
             child = self._by_lookup[cache, hit] = self._lookups.labels(cache, "hit" if hit else "miss")
         child.inc()
+
+    def cached(self, subgraph: str, hits: int, misses: int) -> None:
+        """Entities, or a root answer, of a subgraph were looked up in the entity cache."""
+        if hits:
+            self._entities.labels(subgraph, "hit").inc(hits)
+        if misses:
+            self._entities.labels(subgraph, "miss").inc(misses)
+
+    def cache_down(self) -> None:
+        """The entity cache's store did not serve; the subgraphs do."""
+        self._entity_failures.inc()
 
     def cache_size(self, cache: str, entries: Callable[[], int]) -> None:
         """A cache's size is asked for whenever metrics are read."""

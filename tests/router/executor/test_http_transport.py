@@ -67,7 +67,7 @@ async def test_a_request_is_json_with_the_given_headers(make: Callable[..., Http
     seen: list[bytes] = []
     async with server(http(b'{"data":{"a":1},"errors":[{"message":"m"}],"extensions":{"x":1}}'), seen) as url:
         answer = await execute(make(), url)
-    assert answer == SubgraphResponse({"a": 1}, [{"message": "m"}])
+    assert answer == SubgraphResponse({"a": 1}, [{"message": "m"}], {"x": 1})
     assert seen[0].startswith(b"POST /graphql")
     assert b"x-tenant: t" in seen[0].lower()
     assert seen[0].endswith(b'{"query":"{a}","variables":{"x":[1]}}')
