@@ -55,6 +55,7 @@ async def measure(mode: str, given: argparse.Namespace) -> dict[str, Any]:
             shop.python("benchmarks.shop.seed", "tickets", str(tickets_file), str(given.buyers))
             tickets = orjson.loads(tickets_file.read_bytes())
             figures = await _buy(shop, tickets, given)
+            show({mode: figures})
             figures |= await verify.purchases(shop, figures.pop("acknowledged"))
         if problems := shop.python("dure", "audit").strip():
             raise RuntimeError(f"dure audit:\n{problems[:3000]}")
@@ -137,7 +138,6 @@ def main() -> None:
     for mode in given.modes:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             results[mode] = runner.run(measure(mode, given))
-        show({mode: results[mode]})
     if not given.no_write:
         write(results)
     sys.exit(any(sum(each["errors"].values()) for each in results.values()))
