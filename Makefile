@@ -52,6 +52,9 @@ clean: ## Delete the shop's data (.dure); the next start makes it anew
 differential: install ## Compare federated answers with the unsplit schema's over random graphs (CASES=20000 SEED=1)
 	@$(BIN)/python -m tests.router.differential.long_run
 
+bench: install ## Purchases a second until PAID, in each mode, verified (BENCH_ARGS='--modes one-process-sqlite --seconds 20')
+	@$(BIN)/python -m benchmarks.shop $(BENCH_ARGS)
+
 bench-router: install ## CPU a request of the router, beside the gateways installed in PEERS=DIR
 	@$(BIN)/python -m benchmarks.router
 
