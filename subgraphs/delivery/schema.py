@@ -32,7 +32,6 @@ from subgraphs.delivery.types import (
     entity,
     errors_of,
 )
-from subgraphs.kit.changes import started
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.idempotency import Request, check_key
@@ -165,7 +164,7 @@ class Subscription:
         if not await info.context.sees_order(order):
             raise AccessDenied
         seen: dict[str, int] = {}
-        async for _ in started(info.context.changes.listen(f"shipments:{order}")):
+        async for _ in info.context.changes.listen(f"shipments:{order}", at_once=True):
             info.context.loaders.shipments_of_order.clear(order)
             for row in await info.context.loaders.shipments_of_order.load(order):
                 if seen.get(row.id) != row.version:

@@ -47,7 +47,6 @@ from subgraphs.funding.types import (
     post_seen,
     project_seen,
 )
-from subgraphs.kit.changes import started
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.ids import local_id, parse_id
@@ -276,7 +275,7 @@ class Subscription:
     async def project_progress_updated(self, info: Info, id: strawberry.ID) -> AsyncIterator[Project]:
         """The project as it is now, then whenever its figures or its state change."""
         project_id = local_id("Project", id)
-        async for _ in started(info.context.changes.listen(f"project:{project_id}")):
+        async for _ in info.context.changes.listen(f"project:{project_id}", at_once=True):
             info.context.loaders.project.clear(project_id)
             row = await info.context.loaders.project.load(project_id)
             if row is None or not may_see(row, info.context.identity):
@@ -295,7 +294,7 @@ class Subscription:
                 raise AccessDenied
         elif await post_seen(info.context, await info.context.loaders.post.load(subject)) is None:
             raise AccessDenied
-        async for _ in started(info.context.changes.listen(f"comments:{subject}")):
+        async for _ in info.context.changes.listen(f"comments:{subject}", at_once=True):
             now = info.context.now()
             for each in await _comments_since(info, subject, since - OVERLAP):
                 if each.id not in heard:

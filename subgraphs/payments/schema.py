@@ -8,7 +8,6 @@ from decimal import Decimal
 import strawberry
 from strawberry.federation.schema_directives import Authenticated
 
-from subgraphs.kit.changes import started
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.ids import local_id, parse_id
@@ -160,7 +159,7 @@ class Subscription:
         context.identity.require_user()
         payment_id = local_id("Payment", id)
         version = -1
-        async for _ in started(context.changes.listen(f"payment:{payment_id}")):
+        async for _ in context.changes.listen(f"payment:{payment_id}", at_once=True):
             row = (await context.service.payments_by_id([payment_id]))[0]
             if row is None or not context.may_see(row):
                 raise AccessDenied

@@ -45,9 +45,9 @@ async def now_and_at(changes: Changes, topic: str) -> AsyncIterator[None]:
 
     It listens before it yields for the first time: nothing that happens while the listener first looks is missed.
     """
-    told = changes.listen(topic)
+    told = changes.listen(topic, at_once=True)
+    await anext(told)
     heard = asyncio.ensure_future(anext(told))
-    await asyncio.sleep(0)
     try:
         while True:
             yield
@@ -55,7 +55,6 @@ async def now_and_at(changes: Changes, topic: str) -> AsyncIterator[None]:
             if heard.done():
                 heard.result()
                 heard = asyncio.ensure_future(anext(told))
-                await asyncio.sleep(0)
     finally:
         heard.cancel()
         await asyncio.gather(heard, return_exceptions=True)

@@ -16,7 +16,7 @@ import uvicorn
 
 from db.session import Database
 from subgraphs.kit.app import MAX_BODY_BYTES, http_app
-from subgraphs.kit.changes import InProcessChanges, started
+from subgraphs.kit.changes import InProcessChanges
 from subgraphs.kit.errors import AccessDenied
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.identity import CLAIMS_HEADER, ClaimsVerifier, sign_claims
@@ -46,7 +46,7 @@ class Subscription:
 
     @strawberry.subscription
     async def changed(self) -> AsyncIterator[str]:
-        async for topic in started(CHANGES.listen("topic")):
+        async for topic in CHANGES.listen("topic", at_once=True):
             yield topic
 
     @strawberry.subscription
@@ -138,8 +138,8 @@ async def test_a_client_who_leaves_is_forgotten(client: httpx.AsyncClient) -> No
     request = {"query": "subscription { changed }"}
     async with client.stream("POST", "/graphql", json=request, headers=claims()) as answer:
         await anext(answer.aiter_lines())
-        await eventually(lambda: CHANGES._listeners)
-    await eventually(lambda: not CHANGES._listeners)
+        await eventually(lambda: CHANGES.board.topics)
+    await eventually(lambda: not CHANGES.board.topics)
 
 
 async def heard(query: str, given: dict[str, str]) -> list[dict[str, Any]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from ulid import ULID
 
 from db import redis as connections
 from subgraphs.kit import changes as kit
-from subgraphs.kit.changes import Changes, InProcessChanges, RedisChanges, started
+from subgraphs.kit.changes import Changes, InProcessChanges, RedisChanges
 from subgraphs.kit.copies import when_complete
 from subgraphs.kit.ids import new_ulid
 from tests.conftest import serve
@@ -61,18 +62,43 @@ async def test_a_topic_is_not_lost_behind_another_and_tellings_become_one() -> N
     assert not more.done()
     more.cancel()
     await asyncio.gather(more, return_exceptions=True)
-    assert not changes._listeners, "who left is forgotten"
+    assert not changes.board.topics, "who left is forgotten"
 
 
-async def test_what_changes_during_the_first_look_is_told() -> None:
-    changes = InProcessChanges()
-    listener = started(changes.listen("a"))
+async def test_what_changes_during_the_first_look_is_told(changes: Any) -> None:
+    listener = changes.listen("a", at_once=True)
     assert await anext(listener) == ""
     await changes.tell("a")
     async with asyncio.timeout(5):
         assert await anext(listener) == "a"
+    await listener.aclose()
+    assert not changes.board.topics
+
+
+async def test_a_beginning_stands_for_all_topics_that_begin_so(changes: Changes) -> None:
+    listener = changes.listen("session:*", at_once=True)
+    assert await anext(listener) == ""
+    await changes.tell("order:1")
+    await changes.tell("session:1")
+    async with asyncio.timeout(5):
+        assert await anext(listener) == "session:1"
     await listener.aclose()  # type: ignore[attr-defined]
-    assert not changes._listeners
+
+
+@pytest.mark.integration
+async def test_many_listeners_need_one_connection(redis_url: str) -> None:
+    """More listeners than the client may have connections."""
+    client = connections.connect(redis_url, max_connections=4)
+    changes = RedisChanges(client, new_ulid())
+    listeners = [changes.listen(f"topic:{number}", at_once=True) for number in range(200)]
+    assert await asyncio.gather(*(anext(each) for each in listeners)) == [""] * 200
+    for number in range(200):
+        await changes.tell(f"topic:{number}")
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(*(anext(each) for each in listeners)) == [f"topic:{n}" for n in range(200)]
+    await asyncio.gather(*(each.aclose() for each in listeners))  # type: ignore[attr-defined]
+    assert not changes.board.topics
+    await client.aclose()
 
 
 @pytest.mark.integration
