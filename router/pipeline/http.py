@@ -35,6 +35,8 @@ class HttpEndpoint:
     def __init__(self, pipeline: Pipeline, settings: Settings, tracing: Tracing | None = None) -> None:
         self.pipeline = pipeline
         self._tracing = tracing or Tracing(None)
+        self.draining = asyncio.Event()
+        """Once it is set, streams are completed."""
         self._settings = settings
         self._origins = Origins(settings)
 
@@ -106,7 +108,7 @@ class HttpEndpoint:
             message = "This operation answers in a stream: accept text/event-stream or multipart/mixed."
             raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=406, malformed=True)
         frame = framing(media.stream, subscription=result.subscription)
-        await send_stream(receive, send, result.payloads, frame, self._settings.subscription_ping, cors)
+        await send_stream(receive, send, result.payloads, frame, self._settings.subscription_ping, cors, self.draining)
 
 
 def internal_error() -> RequestError:

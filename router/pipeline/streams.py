@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from router.executor.event_stream import write_event
@@ -65,11 +66,15 @@ async def send_stream(
     frame: Framing,
     ping_seconds: float,
     headers: RawHeaders,
+    draining: asyncio.Event | None = None,
 ) -> None:
-    """Send payloads as they come, and pings between. When the client goes, the payloads' source is closed."""
+    """Send payloads as they come, and pings between. When the client goes, the payloads' source is closed.
+
+    ``draining``: when it is set, the stream is completed, and the client connects again, elsewhere.
+    """
     start: RawHeaders = [(b"content-type", frame.content_type), (b"cache-control", b"no-cache"), *headers]
     await send({"type": "http.response.start", "status": 200, "headers": start})
-    gone = asyncio.ensure_future(_disconnect(receive))
+    gone = asyncio.ensure_future(_over(receive, draining))
     try:
         while True:
             following = asyncio.ensure_future(anext(payloads, None))
@@ -77,7 +82,7 @@ async def send_stream(
             if chunk is None:
                 break
             await _send_chunk(send, frame.payload(chunk))
-        if not gone.done():
+        if not gone.done() or gone.result() is Over.HERE:
             await send({"type": "http.response.body", "body": frame.end})
     finally:
         gone.cancel()
@@ -85,7 +90,7 @@ async def send_stream(
 
 
 async def _next_chunk(
-    send: Send, following: asyncio.Future[bytes | None], gone: asyncio.Future[None], ping: bytes, seconds: float
+    send: Send, following: asyncio.Future[bytes | None], gone: asyncio.Future[Over], ping: bytes, seconds: float
 ) -> bytes | None:
     """The next payload; None at the end of the stream, or when the client has gone."""
     try:
@@ -107,6 +112,30 @@ async def _next_chunk(
 
 async def _send_chunk(send: Send, chunk: bytes) -> None:
     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+class Over(Enum):
+    """Who ends a stream before its end."""
+
+    THERE = "the client has gone"
+    HERE = "the server ends"
+
+
+async def _over(receive: Receive, draining: asyncio.Event | None) -> Over:
+    """Wait until a stream is over for another reason than its end."""
+    waiting = [asyncio.ensure_future(_disconnect(receive))]
+    if draining is not None:
+        waiting.append(asyncio.ensure_future(_set(draining)))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return Over.THERE if waiting[0].done() else Over.HERE
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _disconnect(receive: Receive) -> None:

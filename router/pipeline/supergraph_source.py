@@ -45,8 +45,13 @@ def from_config(config: Path) -> Load:
     return load
 
 
-async def follow(load: Load, serve: Callable[[str], None], served: str, seconds: float) -> None:
-    """Look for ever for something else than ``served``. What cannot be served is reported, once, and left."""
+async def follow(
+    load: Load, serve: Callable[[str], None], served: str, seconds: float, refuse: Callable[[str], None] | None = None
+) -> None:
+    """Look for ever for something else than ``served``. What cannot be served is reported, once, and left.
+
+    ``refuse`` is told why.
+    """
     refused = ""
     seen = served
     while True:
@@ -62,6 +67,8 @@ async def follow(load: Load, serve: Callable[[str], None], served: str, seconds:
             if str(error) != refused:
                 refused = str(error)
                 logger.warning("the supergraph has changed and cannot be served, the old one is kept: %s", refused)
+                if refuse is not None:
+                    refuse(refused)
         await asyncio.sleep(seconds)
 
 

@@ -17,11 +17,14 @@ from router.pipeline.origins import Origins
 from router.pipeline.pipeline import Answer, Headers, Pipeline, refusal
 from router.pipeline.request import from_object
 from router.settings import Settings
+from router.telemetry import Telemetry
+from router.telemetry.tracing import Tracing, ensure_trace
 
 logger = logging.getLogger(__name__)
 
 PROTOCOL = "graphql-transport-ws"
 
+GOING_AWAY = 1001
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401
 FORBIDDEN = 4403
@@ -41,10 +44,18 @@ class _Close(Exception):
 class SocketEndpoint:
     """``/graphql`` as a WebSocket."""
 
-    def __init__(self, pipeline: Callable[[], Pipeline], settings: Settings) -> None:
+    def __init__(
+        self, pipeline: Callable[[], Pipeline], settings: Settings, telemetry: Telemetry | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._origins = Origins(settings)
+        self._telemetry = telemetry or Telemetry()
+        self._open: set[_Socket] = set()
+
+    async def drain(self) -> None:
+        """Tell every client to connect again, elsewhere (1001, RFC 6455, 7.4.1)."""
+        await asyncio.gather(*(socket.go_away() for socket in tuple(self._open)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until either side ends it."""
@@ -59,13 +70,30 @@ class SocketEndpoint:
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        await _Socket(self._pipeline, self._settings, headers, receive, send).serve()
+        opened = _Socket(self._pipeline, self._settings, headers, receive, send, self._telemetry.tracing)
+        self._open.add(opened)
+        self._telemetry.sockets.inc()
+        try:
+            await opened.serve()
+        finally:
+            self._open.discard(opened)
+            self._telemetry.sockets.dec()
 
 
 class _Socket:
     def __init__(
-        self, pipeline: Callable[[], Pipeline], settings: Settings, headers: Headers, receive: Receive, send: Send
+        self,
+        pipeline: Callable[[], Pipeline],
+        settings: Settings,
+        headers: Headers,
+        receive: Receive,
+        send: Send,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
+        self._ended = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._going = False
         self._pipeline = pipeline
         self._settings = settings
         self._headers = dict(headers)
@@ -74,7 +102,15 @@ class _Socket:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._acknowledged = False
 
+    async def go_away(self) -> None:
+        """Close because the server ends; returns when that is said."""
+        self._going = True
+        if self._task is not None:
+            self._task.cancel()
+            await self._ended.wait()
+
     async def serve(self) -> None:
+        self._task = asyncio.current_task()
         pings = asyncio.create_task(self._ping())
         try:
             if not await self._init():
@@ -83,7 +119,14 @@ class _Socket:
                 await self._handle(message)
         except _Close as close:
             await self._send_frame({"type": "websocket.close", "code": close.code, "reason": close.reason})
+        except asyncio.CancelledError:
+            if not self._going or self._task is None:
+                raise
+            self._task.uncancel()
+            reason = "The server ends: connect again"
+            await self._send_frame({"type": "websocket.close", "code": GOING_AWAY, "reason": reason})
         finally:
+            self._ended.set()
             pings.cancel()
             for task in self._running.values():
                 task.cancel()
@@ -159,23 +202,25 @@ class _Socket:
         self._running[operation_id] = asyncio.create_task(self._run(operation_id, message.get("payload")))
 
     async def _run(self, operation_id: str, payload: Any) -> None:
+        headers = dict(self._headers)
         try:
             if len(self._running) > self._settings.subscriptions_per_socket:
                 message = "Too many operations on one socket."
                 raise RequestError(RequestErrorCode.LIMIT_EXCEEDED, message)
-            result = await self._pipeline().answer(from_object(payload), self._headers, defer=False)
-            if isinstance(result, Answer):
-                await self._whole(operation_id, result)
-            else:
-                async with aclosing(result.payloads) as events:
-                    async for event in events:
-                        await self._send_payload(operation_id, "next", event)
-                await self._send({"id": operation_id, "type": "complete"})
+            with self._tracing.serving(headers, "WS /graphql"):
+                result = await self._pipeline().answer(from_object(payload), headers, defer=False)
+                if isinstance(result, Answer):
+                    await self._whole(operation_id, result)
+                else:
+                    async with aclosing(result.payloads) as events:
+                        async for event in events:
+                            await self._send_payload(operation_id, "next", event)
+                    await self._send({"id": operation_id, "type": "complete"})
         except RequestError as error:
-            await self._whole(operation_id, refusal(error))
+            await self._whole(operation_id, refusal(error, ensure_trace(headers)))
         except Exception:
             logger.exception("an operation on a socket failed")
-            await self._whole(operation_id, refusal(internal_error()))
+            await self._whole(operation_id, refusal(internal_error(), ensure_trace(headers)))
         finally:
             # After "complete" the client may already have started another operation under this id.
             if self._running.get(operation_id) is asyncio.current_task():

@@ -1,0 +1,111 @@
+"""Listening: a server that lets its application say goodbye before it ends, and a second one for operators."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+
+from router.pipeline.asgi import Receive, Scope, Send, send_whole
+from router.pipeline.health import Health
+
+logger = logging.getLogger(__name__)
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn without signal handlers of its own. ``drain`` is awaited before it stops to listen."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]] | None = None) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+
+    def stop(self) -> None:
+        """End when what runs has ended; told a second time: at once."""
+        if self._draining is not None:
+            self.force_exit = self.should_exit = True
+            return
+        self._draining = asyncio.get_running_loop().create_task(self._go())
+
+    def stop_on_signals(self) -> None:
+        """Stop on SIGINT and SIGTERM. Called in the running loop."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+
+    async def _go(self) -> None:
+        try:
+            if self._drain is not None:
+                await self._drain()
+        except Exception:
+            logger.exception("draining failed")
+        finally:
+            self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+class InternalDoor:
+    """For operators: ``/metrics``, ``/health/live``, ``/health/ready``, and ``/health`` with its reasons."""
+
+    def __init__(self, exposition: Callable[[], bytes], health: Health) -> None:
+        self._exposition = exposition
+        self._health = health
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        match scope["path"]:
+            case "/metrics":
+                text = b"text/plain; version=0.0.4; charset=utf-8"
+                await send_whole(send, 200, text, self._exposition(), [])
+            case "/health":
+                await send_whole(send, 200, b"application/json", self._health.report(), [])
+            case "/health/live":
+                await send_whole(send, 200, b"application/json", b'{"status":"UP"}', [])
+            case "/health/ready":
+                await self._health.answer(send)
+            case _:
+                await send_whole(send, 404, b"text/plain; charset=utf-8", b"Not found.", [])
+
+
+@asynccontextmanager
+async def listening(app: Any, host: str, port: int | None) -> AsyncIterator[None]:
+    """``app`` at a port of its own while the block runs. Without one, or if it is taken, the block runs all the same:
+    nobody is refused because nobody can watch."""
+    listener = _bind(host, port) if port else None
+    if listener is None:
+        yield
+        return
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = DrainingServer(config)
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+        listener.close()
+
+
+def _bind(host: str, port: int) -> socket.socket | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        logger.error("no metrics: cannot listen at %s:%s: %s", host, port, error.strerror)
+        return None
+    return listener
