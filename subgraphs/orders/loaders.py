@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from aiodataloader import DataLoader
@@ -19,13 +20,13 @@ from subgraphs.kit.pagination import Cursors, Page, page_size
 from subgraphs.kit.subgraph import Runtime
 from subgraphs.orders import models
 from subgraphs.orders.service.copies import Facts, by_id, facts_for
-from subgraphs.orders.service.orders import OrderService
+from subgraphs.orders.service.orders import OrderService, order_rows
 from subgraphs.orders.service.telling import lines_of
 from subgraphs.orders.settings import Settings
 
 AnyRow = Row[Any]
 
-_orders, _lines, _sagas = models.orders, models.order_lines, models.sagas
+_orders, _lines = models.orders, models.order_lines
 NEWEST_FIRST = "orders:newest"
 
 
@@ -38,12 +39,6 @@ def loader(load: Callable[[list[str]], Any]) -> DataLoader[str, Any]:
     return DataLoader(batch)
 
 
-def order_rows() -> Any:
-    """Orders with their sagas, to be narrowed."""
-    saga_columns = [column for column in _sagas.c if column.name != "order_id"]
-    return select(_orders, *saga_columns).join(_sagas, _sagas.c.order_id == _orders.c.id)
-
-
 @dataclass(frozen=True, slots=True)
 class CartContent:
     """A cart's lines and what is known today of what they name."""
@@ -53,18 +48,42 @@ class CartContent:
 
 
 class Loaders:
-    """The loaders of one request."""
+    """The loaders of one request, each made when it is first asked for."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.order = loader(lambda ids: self._orders_by(_orders.c.id, ids))
-        self.order_by_number = loader(lambda numbers: self._orders_by(_orders.c.number, numbers))
-        self.order_lines = loader(self._lines_of_orders)
-        self.order_line = loader(lambda ids: self._by_id(models.order_lines, ids))
-        self.cart = loader(lambda ids: self._by_id(models.carts, ids))
-        self.cart_of = loader(self._carts_of)
-        self.cart_content = loader(self._contents_of_carts)
-        self.partner = loader(lambda ids: self._by_id(models.partners, ids))
+
+    @cached_property
+    def order(self) -> DataLoader[str, Any]:
+        return loader(lambda ids: self._orders_by(_orders.c.id, ids))
+
+    @cached_property
+    def order_by_number(self) -> DataLoader[str, Any]:
+        return loader(lambda numbers: self._orders_by(_orders.c.number, numbers))
+
+    @cached_property
+    def order_lines(self) -> DataLoader[str, Any]:
+        return loader(self._lines_of_orders)
+
+    @cached_property
+    def order_line(self) -> DataLoader[str, Any]:
+        return loader(lambda ids: self._by_id(models.order_lines, ids))
+
+    @cached_property
+    def cart(self) -> DataLoader[str, Any]:
+        return loader(lambda ids: self._by_id(models.carts, ids))
+
+    @cached_property
+    def cart_of(self) -> DataLoader[str, Any]:
+        return loader(self._carts_of)
+
+    @cached_property
+    def cart_content(self) -> DataLoader[str, Any]:
+        return loader(self._contents_of_carts)
+
+    @cached_property
+    def partner(self) -> DataLoader[str, Any]:
+        return loader(lambda ids: self._by_id(models.partners, ids))
 
     async def _by_id(self, table: Any, ids: list[str]) -> list[AnyRow | None]:
         async with self._database.read() as connection:

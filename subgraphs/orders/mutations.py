@@ -74,7 +74,7 @@ class Mutation:
             cart = CartRef(local_id("Cart", input.cart_id, field=["input", "cartId"]), input.cart_version)
             body = [cart.cart_id, cart.version, *_terms(input)]
             request = _request(buyer, "checkoutComplete", idempotency_key, body)
-            return await context.service.place(_command(buyer, "CART", input, request, cart=cart))
+            return await _placed(context, _command(buyer, "CART", input, request, cart=cart))
 
         return await _order_payload(context, place())
 
@@ -88,7 +88,7 @@ class Mutation:
             lines = merge_lines(named, ["input", "lines"])
             body = [[line.variant_id, line.quantity] for line in lines] + _terms(input)
             request = _request(buyer, "orderCreate", idempotency_key, body)
-            return await context.service.place(_command(buyer, "BUY_NOW", input, request, lines=lines))
+            return await _placed(context, _command(buyer, "BUY_NOW", input, request, lines=lines))
 
         return await _order_payload(context, place())
 
@@ -115,6 +115,14 @@ class Mutation:
             return order_id
 
         return await _order_payload(context, confirm())
+
+
+async def _placed(context: Context, command: PlaceOrder) -> str:
+    """The id of the order; its row is known then, and need not be read."""
+    row = await context.service.place(command)
+    context.loaders.order.prime(row.id, row)
+    order_id: str = row.id
+    return order_id
 
 
 def _line(line: CartLineInput, field: Sequence[str]) -> Line:

@@ -13,9 +13,10 @@ from subgraphs.kit.errors import AccessDenied, Rejected
 from subgraphs.kit.ids import local_id
 from subgraphs.orders import models
 from subgraphs.orders.entities import ENTITIES, cart_of, order_of
-from subgraphs.orders.loaders import AnyRow, Context, OrderList, order_rows
+from subgraphs.orders.loaders import AnyRow, Context, OrderList
 from subgraphs.orders.mutations import Mutation
 from subgraphs.orders.service.live import now_and_at, order_topic, partner_topic
+from subgraphs.orders.service.orders import order_rows
 from subgraphs.orders.types.cart import Cart
 from subgraphs.orders.types.errors import InputError
 from subgraphs.orders.types.optional import given

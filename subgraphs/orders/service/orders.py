@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.failpoints import failpoint
-from subgraphs.kit.batching import GroupCommit
+from db.batching import GroupCommit
 from subgraphs.kit.copies import when_complete
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.subgraph import Runtime
+from subgraphs.orders import models
 from subgraphs.orders.domain.placing import MISSING, Line
 from subgraphs.orders.service import carts
 from subgraphs.orders.service.cancel import cancel, check_reason
@@ -20,6 +23,16 @@ from subgraphs.orders.service.live import Live
 from subgraphs.orders.service.place import PlaceOrder, place_orders
 from subgraphs.orders.service.saga import Outcome
 from subgraphs.orders.settings import Settings
+
+
+def order_rows() -> Select[Any]:
+    """Orders with their sagas, to be narrowed."""
+    orders, sagas = models.orders, models.sagas
+    saga_columns = [column for column in sagas.c if column.name != "order_id"]
+    return select(orders, *saga_columns).join(sagas, sagas.c.order_id == orders.c.id)
+
+
+_BY_IDS = order_rows().where(models.orders.c.id.in_(bindparam("ids", expanding=True)))
 
 
 class OrderService:
@@ -31,12 +44,12 @@ class OrderService:
         self._settings = settings
         self._live = live
         self._wake = wake
-        self._placings: GroupCommit[PlaceOrder, str] = GroupCommit(self._place_batch, limit=settings.batch)
+        self._placings: GroupCommit[PlaceOrder, Row[Any]] = GroupCommit(self._place_batch, limit=settings.batch)
 
-    async def place(self, command: PlaceOrder) -> str:
-        """The id of the new order, or of the earlier one that this command repeats. Raises Rejected."""
+    async def place(self, command: PlaceOrder) -> Row[Any]:
+        """The new order (``order_rows``), or the earlier one that this command repeats. Raises Rejected."""
 
-        async def attempt() -> str | Rejected:
+        async def attempt() -> Row[Any] | Rejected:
             try:
                 return await self._placings.submit(command)
             except Rejected as rejected:
@@ -78,13 +91,20 @@ class OrderService:
         self._wake()
         self._live.tell(outcome)
 
-    async def _place_batch(self, commands: Sequence[PlaceOrder]) -> Sequence[str | Exception]:
+    async def _place_batch(self, commands: Sequence[PlaceOrder]) -> Sequence[Row[Any] | Exception]:
         now = self._now()
-        placed = await self._database.run(lambda tx: place_orders(tx, commands, now, self._settings))
+
+        async def work(tx: AsyncConnection) -> list[Row[Any] | Rejected]:
+            placed = await place_orders(tx, commands, now, self._settings)
+            ids = [each for each in placed if isinstance(each, str)]
+            rows = {row.id: row for row in await tx.execute(_BY_IDS, {"ids": ids})} if ids else {}
+            return [rows[each] if isinstance(each, str) else each for each in placed]
+
+        placed = await self._database.run(work)
         failpoint("orders.place.after_commit")
         self._wake()
         return placed
 
 
-def _missing(result: str | Rejected) -> Sequence[str]:
+def _missing(result: Row[Any] | Rejected) -> Sequence[str]:
     return result.extras.get(MISSING, ()) if isinstance(result, Rejected) else ()
