@@ -15,6 +15,7 @@ from router.pipeline.callers import Callers
 from router.pipeline.clients import Clients
 from router.pipeline.documents import Rule
 from router.pipeline.explorer import ASSETS, Explorer
+from router.pipeline.health import Health
 from router.pipeline.http import HttpEndpoint
 from router.pipeline.lookup import LookUp, MemoryStore
 from router.pipeline.pipeline import Graph, Pipeline
@@ -39,13 +40,15 @@ def create_app(
     key_source: KeySource | None = None,
     *,
     rules: tuple[Rule, ...] = (),
+    telemetry: Telemetry | None = None,
 ) -> RouterApp:
     """The application for a supergraph. Raises SupergraphError if it cannot be served, SourceError for bad manifests.
 
     ``transports`` are used in place of HTTP for the subgraphs they name; ``key_source`` gives the token issuer's JWKS
-    in place of ``tokens.jwks_url``; ``rules`` are further limits on operations.
+    in place of ``tokens.jwks_url``; ``rules`` are further limits on operations;
+    ``telemetry`` shares the process's registry and tracer.
     """
-    return RouterApp(supergraph_sdl, settings, Subgraphs(settings, transports), key_source, rules)
+    return RouterApp(supergraph_sdl, settings, Subgraphs(settings, transports), key_source, rules, telemetry)
 
 
 class RouterApp:
@@ -58,6 +61,7 @@ class RouterApp:
         subgraphs: Subgraphs,
         key_source: KeySource | None,
         rules: tuple[Rule, ...],
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._settings = settings
         self._subgraphs = subgraphs
@@ -67,22 +71,42 @@ class RouterApp:
         self._rules = rules
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="router")
         self._explorer = Explorer(settings.explorer_assets, settings.explorer_examples) if settings.dev else None
-        self._ready = True
-        self.telemetry = Telemetry()
+        self.health = Health()
+        self.telemetry = telemetry or Telemetry()
+        self.telemetry.access_log_ratio = settings.access_log_ratio
+        self.telemetry.know(operation.name for operation in self._clients.operations)
+        self.telemetry.cache_size("documents", lambda: len(self.graphql.pipeline.graph.documents))
+        self.telemetry.cache_size("plans", lambda: len(self.graphql.pipeline.graph.plans))
         self.supergraph_sdl = supergraph_sdl
         self.source: Load | None = None
         """Where to look for changes of the supergraph while the lifespan runs."""
-        self.graphql = HttpEndpoint(self._pipeline(supergraph_sdl), settings)
-        self._sockets = SocketEndpoint(lambda: self.graphql.pipeline, settings)
+        self.graphql = HttpEndpoint(self._pipeline(supergraph_sdl), settings, self.telemetry.tracing)
+        self._sockets = SocketEndpoint(lambda: self.graphql.pipeline, settings, self.telemetry)
+        self.health.serves(supergraph_sdl)
+        self.health.ready = True
 
     def reload(self, supergraph_sdl: str) -> None:
         """Serve another supergraph from now on. Raises SupergraphError, and goes on with the old one."""
         self.graphql.pipeline = self._pipeline(supergraph_sdl)
         self.supergraph_sdl = supergraph_sdl
+        self.telemetry.reloaded(accepted=True)
+        self.health.serves(supergraph_sdl)
+
+    def refuse(self, why: str) -> None:
+        """Take down that there was something new that cannot be served."""
+        self.telemetry.reloaded(accepted=False)
+        self.health.refused(why)
+
+    async def drain(self) -> None:
+        """Before the end: not ready any more; sockets and streams are told to go on elsewhere. Requests go on."""
+        self.health.draining = True
+        await asyncio.sleep(self._settings.drain_notice)
+        self.graphql.draining.set()
+        await self._sockets.drain()
 
     async def close(self) -> None:
         """Give back connections and threads."""
-        self._ready = False
+        self.health.ready = False
         await self._subgraphs.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -99,7 +123,7 @@ class RouterApp:
         elif path == "/graphql":
             await self._measured(scope, receive, send)
         elif path == "/health" or path.startswith("/health/"):
-            await self._health(path, send)
+            await self.health.answer(send, live=path == "/health/live")
         elif self._explorer is not None and path.startswith(ASSETS):
             await self._explorer.asset(path, send)
         else:
@@ -126,14 +150,13 @@ class RouterApp:
             raise SupergraphError("the supergraph has no subgraphs")
         graph = Graph(supergraph, self._settings, self._pool, self._rules)
         return Pipeline(
-            graph, self._settings, self._subgraphs.of(supergraph), self._callers, self._look_up, self.telemetry
+            graph,
+            self._settings,
+            self._subgraphs.of(supergraph, self.telemetry),
+            self._callers,
+            self._look_up,
+            self.telemetry,
         )
-
-    async def _health(self, path: str, send: Send) -> None:
-        # Subgraphs that are down do not matter here: the router can answer for the others.
-        up = self._ready or path == "/health/live"
-        body = b'{"status":"UP"}' if up else b'{"status":"DOWN"}'
-        await send_whole(send, 200 if up else 503, b"application/json", body, [])
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         following: asyncio.Task[None] | None = None
@@ -141,7 +164,9 @@ class RouterApp:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 if self.source is not None:
-                    following = asyncio.create_task(follow(self.source, self.reload, self.supergraph_sdl, POLL))
+                    following = asyncio.create_task(
+                        follow(self.source, self.reload, self.supergraph_sdl, POLL, self.refuse)
+                    )
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 if following is not None:

@@ -32,6 +32,9 @@ class Limits(BaseModel):
     aliases: int = Field(default=30, description="Aliased fields, fragments expanded.")
     root_fields: int = Field(default=10, description="Root fields of a query, fragments expanded.")
     mutation_root_fields: int = Field(default=5, description="Root fields of a mutation.")
+    single_root_fields: tuple[str, ...] = Field(
+        default=(), description="Mutation fields that must be alone in their operation: log-in, payment."
+    )
     fields_anonymous: int = Field(
         default=500, description="Fields of an anonymous caller's operation, fragments expanded."
     )
@@ -106,6 +109,19 @@ class ClientSettings(BaseModel):
     rate: Rate | None = Field(default=None, description="In place of the rate limits for people.")
 
 
+class CostSettings(BaseModel):
+    """Demand control: what an operation may cost, estimated from `@cost` and `@listSize` before it runs."""
+
+    enabled: bool = Field(default=True, description="Refuse operations that cost more than their caller may spend.")
+    anonymous: int = Field(default=1_000, description="Cost of an anonymous caller's operation.")
+    signed_in: int = Field(default=5_000, description="Cost of a signed-in caller's operation.")
+    list_size: int = Field(default=10, description="Length of a list of which nothing else is known.")
+    list_size_max: int | None = Field(
+        default=100, description="Longest page that subgraphs give, whatever is asked. None: as long as asked."
+    )
+    mutation: int = Field(default=10, description="Added for a mutation.")
+
+
 class PersistedSettings(BaseModel):
     """Automatic persisted queries: texts that clients have registered by their hash."""
 
@@ -147,7 +163,9 @@ class Settings(BaseSettings):
     subgraphs: dict[str, SubgraphSettings] = Field(default_factory=dict)
     resilience: ResilienceSettings = Field(default_factory=lambda: ResilienceSettings())
 
-    request_timeout: float = Field(default=8.0, description="The whole request.")
+    request_timeout: float = Field(
+        default=8.0, description="Fetching one answer, or what one event of a subscription needs."
+    )
     body_timeout: float = Field(default=5.0, description="Receiving a request's body; more is answered with 408.")
     planning_timeout: float = Field(default=1.0, description="Planning one operation.")
     subgraph_timeout: float = Field(default=3.0, description="One request to a subgraph.")
@@ -193,11 +211,36 @@ class Settings(BaseSettings):
     safelist: bool = Field(
         default=False, description="Nobody may run what is in no manifest. Not in force while `dev` is on."
     )
+    cost: CostSettings = Field(default_factory=lambda: CostSettings())
     persisted: PersistedSettings = Field(default_factory=lambda: PersistedSettings())
 
     document_cache: int = Field(default=2_000, description="Parsed and validated documents that are kept.")
     plan_cache: int = Field(default=2_000, description="Compiled plans that are kept.")
     override_labels: tuple[str, ...] = Field(default=(), description="Override labels that are always active.")
+
+    internal_host: str = Field(default="127.0.0.1", description="Address of the operators' port.")
+    internal_port: int | None = Field(
+        default=5000,
+        description="Port of metrics and health details, for operators only. None: there is none. For "
+        "`python -m router serve`.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, description="Where traces are sent (OTLP over HTTP, `http://host:4318/v1/traces`). None: nowhere."
+    )
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="Share of traces begun here that are recorded; others as callers say."
+    )
+    access_log_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="Share of operations that get a line in the log (level info)."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="Lines of the log; `auto`: for people on a terminal, else JSON."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="Least level.")
+    drain_notice: float = Field(
+        default=0.0, ge=0, description="At the end: how long to be unready, and listen on, before connections close."
+    )
+    drain_timeout: int = Field(default=10, ge=0, description="At the end: how long requests may go on.")
 
     subscription_init_timeout: float = Field(default=10.0, description="WebSocket: until `connection_init`.")
     subscription_ping: float = Field(

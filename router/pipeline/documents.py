@@ -23,6 +23,7 @@ from router.operation.model import OperationKind
 from router.operation.normalize import select_operation
 from router.operation.passes.conditions import condition_defaults, condition_variables
 from router.operation.variables import CoerceVariables, compile_variables
+from router.pipeline.cost import CostModel, CostOf
 from router.pipeline.limits import check_document, check_operation, parse_limited
 from router.pipeline.lru import Lru
 from router.settings import Limits
@@ -48,6 +49,7 @@ class PreparedOperation:
     kind: OperationKind
     fields: int
     coerce: CoerceVariables
+    cost: CostOf
     conditions: tuple[str, ...]
     defaults: dict[str, bool]
 
@@ -71,14 +73,24 @@ class DocumentCache:
     """Reading and validating happen in ``pool``, so a large document does not hold up other requests."""
 
     def __init__(
-        self, schema: GraphQLSchema, limits: Limits, size: int, pool: Executor, rules: tuple[Rule, ...] = ()
+        self,
+        schema: GraphQLSchema,
+        costs: CostModel,
+        limits: Limits,
+        size: int,
+        pool: Executor,
+        rules: tuple[Rule, ...] = (),
     ) -> None:
         self._schema = schema
+        self._costs = costs
         self._limits = limits
         self._pool = pool
         self._rules = rules
         self._known: Lru[str, Document | RequestError] = Lru(size)
         self._reading: dict[str, Awaitable[Document | RequestError]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     async def operation(self, text: str, name: str | None) -> PreparedOperation:
         """The operation to execute. Raises RequestError if the document is not valid or has no such operation."""
@@ -146,6 +158,7 @@ class DocumentCache:
             kind=definition.operation.value,
             fields=document.fields[_name(definition)],
             coerce=coerce,
+            cost=self._costs.compile(document.node, definition),
             conditions=tuple(sorted(condition_variables(document.node))),
             defaults=condition_defaults(definition),
         )

@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from time import perf_counter
 
 from graphql import GraphQLSchema
 
@@ -23,6 +24,7 @@ from router.planner.plan import plan
 from router.query_graph.build import QueryGraph
 from router.query_plan.nodes import QueryPlan
 from router.supergraph.model import Supergraph
+from router.telemetry import Telemetry
 
 PERCENT = re.compile(r"percent\((\d+(?:\.\d+)?)\)")
 
@@ -104,11 +106,17 @@ class PlanCache:
         self._known: Lru[PlanKey, ReadyPlan] = Lru(size)
         self._planning: dict[PlanKey, Awaitable[ReadyPlan]] = {}
         self.rules = AuthorizationRules(supergraph)
+        self.telemetry: Telemetry | None = None
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     async def plan(self, operation: PreparedOperation, choice: Choice) -> ReadyPlan:
         """The plan of an operation. Raises RequestError."""
         key = (operation.text, operation.name, choice)
         found = self._known.get(key)
+        if self.telemetry is not None:
+            self.telemetry.lookup("plans", hit=found is not None)
         if found is not None:
             return found
         planning = self._planning.get(key)
@@ -131,7 +139,10 @@ class PlanCache:
             conditions = dict(choice.conditions)
             operation = normalize(prepared.document, prepared.name, self._schema, conditions, defer=choice.defer)
             restricted = self.rules.restrict(operation, choice.granted)
+            started = perf_counter()
             made = plan(graph, restricted.operation, deadline=self._timeout)
+            if self.telemetry is not None:
+                self.telemetry.planned(perf_counter() - started)
         except OperationError as error:
             raise RequestError(RequestErrorCode.OPERATION_RESOLUTION_FAILURE, str(error)) from None
         except PlanningError as error:
