@@ -142,7 +142,7 @@ async def test_comments_are_sent_each_once_from_now_on(world: World) -> None:
     await world.do(COMMENT, user, id=project, body="before")
     stream = subscribe(world, ADDED, None, id=project)
     waiting = asyncio.ensure_future(anext(stream))
-    await eventually(lambda: world.changes._listeners)
+    await eventually(lambda: world.changes.board.topics)
     for body in ("one", "two", "three"):
         await world.do(COMMENT, user, id=project, body=body)
     heard = [(await waiting)["data"]["commentAdded"]["body"]]
@@ -164,6 +164,6 @@ async def test_who_stops_listening_is_forgotten(world: World) -> None:
     project = await world.open()
     stream = subscribe(world, PROGRESS, None, id=project)
     await anext(stream)
-    assert f"project:{local_id('Project', project)}" in world.changes._listeners
+    assert f"project:{local_id('Project', project)}" in world.changes.board.topics
     await stream.aclose()  # type: ignore[attr-defined]
-    await eventually(lambda: not world.changes._listeners)
+    await eventually(lambda: not world.changes.board.topics)

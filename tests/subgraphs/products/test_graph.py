@@ -119,7 +119,7 @@ async def test_who_watches_a_variant_hears_of_its_stock(world: World) -> None:
     stream = world.subgraph.endpoint.subscribe(WATCH, {"ids": product.variants[:1]}, None, headers)
     first = asyncio.ensure_future(anext(stream))
     async with asyncio.timeout(10):
-        await eventually(lambda: world.changes._listeners)
+        await eventually(lambda: world.changes.board.topics)
         await world.tell(order_of(**{product.ulids[1]: 1}))
         await world.tell(order_of(**{product.ulids[0]: 1}))
         heard = (await first)["data"]["productVariantAvailabilityChanged"]

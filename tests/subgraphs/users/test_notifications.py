@@ -242,7 +242,7 @@ async def listening(stream: AsyncIterator[dict[str, Any]], world: World, topic: 
     """The next answer of a subscription, once it listens."""
     task = asyncio.ensure_future(anext(stream))
     deadline = asyncio.get_running_loop().time() + 5
-    while topic not in world.changes._listeners:
+    while topic not in world.changes.board.topics:
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0)
     return task
@@ -262,7 +262,7 @@ async def test_a_notification_is_received_live_and_the_stream_ends_with_the_sess
     async with asyncio.timeout(5):
         with pytest.raises(StopAsyncIteration):
             await ending
-    assert not world.changes._listeners
+    assert not world.changes.board.topics
 
 
 async def test_nobody_listens_without_being_logged_in(world: World) -> None:
