@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from router.pipeline.auth import Identity, TokenVerifier
 from router.pipeline.clients import Client, Clients
+from router.pipeline.signed_in import EndedSessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,13 @@ class Callers:
     """Finds out who sent a request."""
 
     def __init__(self, clients: Clients, tokens: TokenVerifier) -> None:
+        self.ended_sessions = EndedSessions()
         self._clients = clients
         self._tokens = tokens
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:
-        """The caller. Raises RequestError for a key or a token that is not valid."""
+        """The caller. Raises RequestError for a key or a token that is not valid, and for a session that has ended."""
         client = self._clients.identify(headers)
-        return Caller(client, await self._tokens.identify(headers.get("authorization")))
+        identity = await self._tokens.identify(headers.get("authorization"))
+        self.ended_sessions.check(identity)
+        return Caller(client, identity)
