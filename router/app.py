@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from router.errors import SupergraphError
 from router.executor.transport import Transport
 from router.pipeline.asgi import Message, Receive, Scope, Send, send_whole
 from router.pipeline.auth import KeySource, TokenVerifier
+from router.pipeline.caching import open_cache
 from router.pipeline.callers import Callers
 from router.pipeline.clients import Clients
 from router.pipeline.documents import Rule
@@ -19,6 +20,8 @@ from router.pipeline.health import Health
 from router.pipeline.http import HttpEndpoint
 from router.pipeline.lookup import LookUp, MemoryStore
 from router.pipeline.pipeline import Graph, Pipeline
+from router.pipeline.rest.bindings import read_bindings
+from router.pipeline.rest.endpoint import Rest, RestEndpoint
 from router.pipeline.subgraphs import Subgraphs
 from router.pipeline.supergraph_source import Load, follow
 from router.pipeline.websocket import SocketEndpoint
@@ -77,17 +80,26 @@ class RouterApp:
         self.telemetry.know(operation.name for operation in self._clients.operations)
         self.telemetry.cache_size("documents", lambda: len(self.graphql.pipeline.graph.documents))
         self.telemetry.cache_size("plans", lambda: len(self.graphql.pipeline.graph.plans))
+        self.cache = open_cache(settings.cache, self.telemetry)
+        """What subgraphs answered: ``cache.store`` is purged by those who know of changes."""
         self.supergraph_sdl = supergraph_sdl
         self.source: Load | None = None
         """Where to look for changes of the supergraph while the lifespan runs."""
+        self.ending_sessions: AsyncIterator[str] | None = None
+        """The ids of sessions as they end, listened to while the lifespan runs."""
         self.graphql = HttpEndpoint(self._pipeline(supergraph_sdl), settings, self.telemetry.tracing)
+        self._rest = self._rest_endpoint()
         self._sockets = SocketEndpoint(lambda: self.graphql.pipeline, settings, self.telemetry)
         self.health.serves(supergraph_sdl)
         self.health.ready = True
 
     def reload(self, supergraph_sdl: str) -> None:
         """Serve another supergraph from now on. Raises SupergraphError, and goes on with the old one."""
-        self.graphql.pipeline = self._pipeline(supergraph_sdl)
+        pipeline = self._pipeline(supergraph_sdl)
+        rest = self._bound(pipeline)
+        self.graphql.pipeline = pipeline
+        if self._rest is not None and rest is not None:
+            self._rest.rest = rest
         self.supergraph_sdl = supergraph_sdl
         self.telemetry.reloaded(accepted=True)
         self.health.serves(supergraph_sdl)
@@ -107,6 +119,8 @@ class RouterApp:
     async def close(self) -> None:
         """Give back connections and threads."""
         self.health.ready = False
+        if self.cache is not None:
+            await self.cache.close()
         await self._subgraphs.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -126,6 +140,8 @@ class RouterApp:
             await self.health.answer(send, live=path == "/health/live")
         elif self._explorer is not None and path.startswith(ASSETS):
             await self._explorer.asset(path, send)
+        elif self._rest is not None and self._rest.serves(scope):
+            await self._rest(scope, receive, send)
         else:
             await send_whole(send, 404, b"text/plain; charset=utf-8", b"Not found.", [])
 
@@ -144,6 +160,17 @@ class RouterApp:
         finally:
             self.telemetry.request(status, time.perf_counter() - started)
 
+    def _rest_endpoint(self) -> RestEndpoint | None:
+        rest = self._bound(self.graphql.pipeline)
+        if rest is None:
+            return None
+        return RestEndpoint(rest, lambda: self.graphql.pipeline, self._settings)
+
+    def _bound(self, pipeline: Pipeline) -> Rest | None:
+        """The REST API over a graph. Raises SourceError for bindings that do not fit it."""
+        file, schema = self._settings.rest, pipeline.schema
+        return Rest(read_bindings(file, schema), schema) if file is not None else None
+
     def _pipeline(self, supergraph_sdl: str) -> Pipeline:
         supergraph = load_supergraph(supergraph_sdl)
         if not supergraph.subgraphs:
@@ -156,21 +183,28 @@ class RouterApp:
             self._callers,
             self._look_up,
             self.telemetry,
+            self.cache,
         )
 
+    async def _end_sessions(self, ending: AsyncIterator[str]) -> None:
+        async for session in ending:
+            self._callers.ended_sessions.end(session)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        following: asyncio.Task[None] | None = None
+        background: list[asyncio.Task[None]] = []
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 if self.source is not None:
-                    following = asyncio.create_task(
-                        follow(self.source, self.reload, self.supergraph_sdl, POLL, self.refuse)
-                    )
+                    following = follow(self.source, self.reload, self.supergraph_sdl, POLL, self.refuse)
+                    background.append(asyncio.create_task(following))
+                if self.ending_sessions is not None:
+                    background.append(asyncio.create_task(self._end_sessions(self.ending_sessions)))
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                if following is not None:
-                    following.cancel()
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
                 await self.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -122,6 +122,29 @@ class CostSettings(BaseModel):
     mutation: int = Field(default=10, description="Added for a mutation.")
 
 
+class CacheSettings(BaseModel):
+    """What subgraphs answered and hints (`@cacheControl`) allow to be kept. See docs/caching.md."""
+
+    enabled: bool = Field(default=False, description="Keep answers.")
+    redis_url: str | None = Field(
+        default=None, description="redis:// URL of a store that several routers share. None: this process's memory."
+    )
+    max_age: int = Field(default=3_600, description="Nothing is kept longer, whatever hints say.")
+    memory_bytes: int = Field(default=64 * KIB * KIB, description="In memory: all entries together.")
+    hold: float = Field(
+        default=0.0,
+        description="So long after a purge nothing with its tag counts: as long as a read replica may be behind.",
+    )
+    timeout: float = Field(default=0.05, description="Redis: one use; after a failure the cache rests for a second.")
+    purges_remembered: int = Field(
+        default=100_000, description="Tags whose purges are remembered; with more of them the cache begins anew."
+    )
+    ignore_headers: tuple[str, ...] = Field(
+        default=("traceparent", "tracestate", "baggage", "idempotency-key", "x-request-id"),
+        description="Forwarded headers that change no answer. Each value of any other has entries of its own.",
+    )
+
+
 class PersistedSettings(BaseModel):
     """Automatic persisted queries: texts that clients have registered by their hash."""
 
@@ -214,6 +237,7 @@ class Settings(BaseSettings):
     cost: CostSettings = Field(default_factory=lambda: CostSettings())
     persisted: PersistedSettings = Field(default_factory=lambda: PersistedSettings())
 
+    cache: CacheSettings = Field(default_factory=lambda: CacheSettings())
     document_cache: int = Field(default=2_000, description="Parsed and validated documents that are kept.")
     plan_cache: int = Field(default=2_000, description="Compiled plans that are kept.")
     override_labels: tuple[str, ...] = Field(default=(), description="Override labels that are always active.")
@@ -247,11 +271,18 @@ class Settings(BaseSettings):
         default=30.0, description="WebSocket and event streams: a sign of life that often."
     )
     subscriptions_per_socket: int = Field(default=20, description="WebSocket: operations at once.")
+    sockets_per_user: int = Field(default=5, description="WebSockets of one signed-in user at once; more are closed.")
     explorer_assets: Path = Field(default=Path("clients/explorer/dist"), description="The built explorer.")
     explorer_examples: Path | None = Field(
         default=None,
         description="JSON: a list of `{file, variables, headers}`, shown as the explorer's first tabs. The files are "
         "operations, beside it.",
+    )
+
+    rest: Path | None = Field(
+        default=None,
+        description="REST bindings: paths that run persisted operations (see rest.md). Their OpenAPI document is at "
+        "`/openapi.json`.",
     )
 
     @property

@@ -10,7 +10,6 @@ execute     the answer's bytes
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -19,13 +18,18 @@ from typing import Any
 from graphql import GraphQLSchema
 
 from router.errors import RequestError, RequestErrorCode, VariablesError
+from router.executor.entity_cache.compiled import Caching
+from router.executor.entity_cache.session import Cache
 from router.executor.execute import CompiledPlan
 from router.executor.json_bytes import write_json
 from router.executor.run import ExecutionContext
 from router.executor.transport import Transport
 from router.pipeline.auth import Identity
-from router.pipeline.callers import Callers
+from router.pipeline.caching import Sessions
+from router.pipeline.callers import Caller, Callers
 from router.pipeline.claims import ClaimsSigner
+from router.pipeline.cost import CostModel, check_cost
+from router.pipeline.cost_weights import read_weights
 from router.pipeline.documents import DocumentCache, PreparedOperation, Rule
 from router.pipeline.introspection import answer_introspection, refuse_introspection
 from router.pipeline.limits import check_fields
@@ -33,6 +37,7 @@ from router.pipeline.lookup import LookUp
 from router.pipeline.plan_cache import Choice, OverrideLabels, PlanCache, ReadyPlan
 from router.pipeline.report import reporter
 from router.pipeline.request import GraphQLRequest
+from router.pipeline.signed_in import while_signed_in
 from router.settings import Settings
 from router.supergraph.api_schema import api_schema
 from router.supergraph.model import Supergraph
@@ -69,8 +74,10 @@ class Graph:
     ) -> None:
         self.supergraph = supergraph
         self.schema: GraphQLSchema = api_schema(supergraph)
-        self.documents = DocumentCache(self.schema, settings.limits, settings.document_cache, pool, rules)
-        self.plans = PlanCache(supergraph, self.schema, settings.plan_cache, pool, settings.planning_timeout)
+        costs = CostModel(self.schema, read_weights(supergraph), settings.cost)
+        self.documents = DocumentCache(self.schema, costs, settings.limits, settings.document_cache, pool, rules)
+        caching = Caching(supergraph, settings.cache.max_age) if settings.cache.enabled else None
+        self.plans = PlanCache(supergraph, self.schema, settings.plan_cache, pool, settings.planning_timeout, caching)
         self.labels = OverrideLabels(supergraph, frozenset(settings.override_labels))
 
 
@@ -85,6 +92,7 @@ class Pipeline:
         callers: Callers,
         look_up: LookUp,
         telemetry: Telemetry | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self._graph = graph
         self._settings = settings
@@ -94,9 +102,24 @@ class Pipeline:
         self._telemetry = telemetry
         secret = settings.claims_secret
         self._claims = ClaimsSigner(secret.get_secret_value(), settings.claims_lifetime) if secret else None
+        self._sessions = Sessions(cache, settings, self._claims) if cache is not None else None
         hidden = {*settings.strip_headers, settings.claims_header.lower(), "authorization", "cookie", "host"}
         hidden.add(settings.api_key_header.lower())
         self._forwarded = tuple(name for name in settings.forward_headers if name not in hidden)
+
+    @property
+    def graph(self) -> Graph:
+        """What is served."""
+        return self._graph
+
+    @property
+    def schema(self) -> GraphQLSchema:
+        """What clients may ask for."""
+        return self._graph.schema
+
+    async def identify(self, headers: Headers) -> Caller:
+        """Who sends these headers. Raises RequestError for a token or key that is not valid."""
+        return await self._callers.identify(headers)
 
     async def answer(
         self, request: GraphQLRequest, headers: Headers, *, only_queries: bool = False, defer: bool = True
@@ -139,10 +162,23 @@ class Pipeline:
             raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=405, malformed=True)
         check_fields(operation.fields, settings.limits, signed_in=identity.subject is not None)
         variables = _coerced(operation, request.variables)
+        cost = self._affordable(operation, variables, caller)
         ready = await self._plan(operation, variables, identity, defer)
         known = await self._introspection(ready, variables)
-        context = self._context(identity, headers, trace_id, ready)
-        return await self._run(ready.compiled, variables, context, known)
+        context = self._context(identity, headers, trace_id, ready, cost)
+        result = await self._run(ready.compiled, variables, context, known)
+        if isinstance(result, Stream) and result.subscription and identity.subject is not None:
+            sessions = self._callers.ended_sessions
+            return Stream(while_signed_in(result.payloads, identity, sessions), subscription=True)
+        return result
+
+    def _affordable(self, operation: PreparedOperation, variables: dict[str, Any], caller: Caller) -> int:
+        """What the operation is estimated to cost. Raises RequestError if that is more than the caller may spend."""
+        cost, settings = operation.cost(variables), self._settings.cost
+        if settings.enabled:
+            limit = settings.anonymous if caller.identity.subject is None else settings.signed_in
+            check_cost(cost, limit if caller.client.cost is None else caller.client.cost)
+        return cost
 
     async def _plan(
         self, operation: PreparedOperation, variables: dict[str, Any], identity: Identity, defer: bool
@@ -165,7 +201,7 @@ class Pipeline:
         return answer_introspection(self._graph.schema, ready.introspection, variables)
 
     def _context(
-        self, identity: Identity, headers: Headers, trace_id: str | None, ready: ReadyPlan
+        self, identity: Identity, headers: Headers, trace_id: str | None, ready: ReadyPlan, cost: int
     ) -> ExecutionContext:
         settings = self._settings
         passed = {name: headers[name] for name in self._forwarded if name in headers}
@@ -173,8 +209,11 @@ class Pipeline:
             passed[settings.claims_header] = self._claims.header(identity)
         context = ExecutionContext(passed, trace_id, settings.dev, settings.limits.representations)
         context.telemetry = self._telemetry
+        context.timeout = settings.request_timeout
+        if self._sessions is not None:
+            context.cache = self._sessions.open(identity, passed)
         if settings.dev and headers.get(PLAN_HEADER):
-            context.report = reporter(ready.plan)
+            context.report = reporter(ready.plan, cost)
         return context
 
     async def _run(
@@ -183,12 +222,7 @@ class Pipeline:
         if plan.streams:
             payloads = plan.stream(variables, self._transports, context, known)
             return Stream(payloads, subscription=plan.plan.kind == "subscription")
-        try:
-            async with asyncio.timeout(self._settings.request_timeout):
-                return Answer(await plan.execute(variables, self._transports, context, known))
-        except TimeoutError:
-            message = "The request took too long."
-            raise RequestError(RequestErrorCode.REQUEST_TIMEOUT, message, status=504, malformed=True) from None
+        return Answer(await plan.execute(variables, self._transports, context, known))
 
 
 def refusal(error: RequestError, trace_id: str | None = None) -> Answer:
