@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -154,7 +155,8 @@ class CompiledPlan:
 
     def _run(self, variables: Mapping[str, Any], transports: Transports, context: ExecutionContext) -> Run:
         errors = [{**error, "path": list(error["path"])} for error in self._errors]
-        return Run({}, self._views, variables, transports, context, errors, kept=self._kept)
+        deadline = None if context.timeout is None else time.monotonic() + context.timeout
+        return Run({}, self._views, variables, transports, context, errors, kept=self._kept, deadline=deadline)
 
     def _answer(self, run: Run, known: Data | None = None) -> bytes:
         try:

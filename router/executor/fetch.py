@@ -59,7 +59,7 @@ def request_for(fetch: Fetch, run: Run, variables: dict[str, Any]) -> SubgraphRe
     for name in fetch.variables:
         if name in run.variables:
             variables[name] = run.variables[name]
-    return SubgraphRequest(fetch.document, variables or None, None, run.context.headers, fetch.kind)
+    return SubgraphRequest(fetch.document, variables or None, None, run.context.headers, fetch.kind, run.deadline)
 
 
 async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations: int) -> SubgraphResponse:

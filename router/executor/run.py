@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from router.executor.completion import Error
@@ -23,6 +23,7 @@ Step = Callable[["Run"], Awaitable[None]]
 class ExecutionContext:
     """What a request brings along. ``headers`` go to every subgraph, names in lower case.
 
+    ``timeout`` bounds the fetches of an answer, or of one event of a subscription, in seconds from its beginning.
     ``report`` makes the answer's ``extensions`` from the requests that were sent; it is for development.
     """
 
@@ -32,6 +33,7 @@ class ExecutionContext:
     max_representations: int = 1000
     report: Callable[[list[Sent]], dict[str, Any]] | None = None
     telemetry: Telemetry | None = None
+    timeout: float | None = None
     cache: CacheSession | None = None
 
 
@@ -60,6 +62,8 @@ class Run:
     """By fetch: set when its answer has been merged. Only fetches that a deferred part waits for are here."""
     kept: Mapping[int, KeptFetch] = field(default_factory=dict)
     """By fetch: what of it may come from the cache."""
+    deadline: float | None = None
+    """When its fetches are no longer waited for, on ``time.monotonic()``'s clock."""
 
     def add_error(self, error: Error) -> None:
         """Report an error, up to the limit of one answer."""
@@ -68,6 +72,4 @@ class Run:
 
     def aside(self) -> Run:
         """The same data, with errors of its own: for a deferred part."""
-        return Run(
-            self.data, self.views, self.variables, self.transports, self.context, [], self.sent, self.done, self.kept
-        )
+        return replace(self, errors=[])

@@ -51,6 +51,9 @@ class Telemetry:
             "router_entity_cache_failures", "Uses that the cache's store did not serve"
         )
         self._sizes = self._gauge("router_cache_entries", "Entries of a cache", "cache")
+        self._breakers = self._gauge(
+            "router_subgraph_breaker_state", "1 for the state a breaker is in", "subgraph", "state"
+        )
         self._reloads = self._counter("router_reloads", "New supergraphs and settings", "outcome")
         self.sockets = self._gauge("router_websockets", "Open WebSockets")
         self.subscriptions = self._gauge("router_streams", "Subscriptions and other streams that run")
@@ -90,6 +93,11 @@ class Telemetry:
         child.observe(seconds)
         if failed:
             self._failures.labels(subgraph).inc()
+
+    def breaker(self, subgraph: str, state: str) -> None:
+        """The breaker of a subgraph is in this state now: ``closed``, ``open`` or ``half_open``."""
+        for each in ("closed", "open", "half_open"):
+            self._breakers.labels(subgraph, each).set(each == state)
 
     def planned(self, seconds: float) -> None:
         """An operation was planned, or could not be."""

@@ -51,7 +51,7 @@ def pause(limits: RetryLimits, retry: int, draw: Callable[[], float], asked: flo
 
     ``draw`` gives a number from 0 to 1.
     """
-    span = min(limits.shortest * 2 ** (retry + 1), limits.longest) - limits.shortest
+    span = min(limits.shortest * 2.0 ** (retry + 1), limits.longest) - limits.shortest
     drawn = limits.shortest + draw() * max(span, 0.0)
     return max(drawn, asked or 0.0)
 
