@@ -14,6 +14,7 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import telemetry
+from db.batching import GroupCommit
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import answers
@@ -23,6 +24,12 @@ from messaging.events import EventData
 from messaging.inbox import bury, claim
 
 log = structlog.get_logger(__name__)
+
+EVENTS_TOGETHER = 256
+"""Events handled in one transaction at most."""
+
+_Events = list[Event[EventData]]
+_Failures = list[tuple[Event[EventData], Exception]]
 
 Hook = Callable[[], None]
 Handler = Callable[[AsyncConnection, Sequence[Event[Any]]], Awaitable[Hook | None]]
@@ -56,6 +63,10 @@ class Consumer:
         self._attempts = attempts
         self._prefetch = prefetch
         self._subscription: Subscription | None = None
+        # Messages that come while a transaction runs share the next one: the busier, the cheaper an event.
+        self._together: dict[str, GroupCommit[_Events, _Failures]] = {
+            type: GroupCommit(self._apply_together, limit=EVENTS_TOGETHER, weight=len) for type in self._handlers
+        }
 
     async def start(self) -> None:
         """Declare the queue and begin."""
@@ -96,7 +107,7 @@ class Consumer:
             for event in events:
                 await self._bury_event(event, error, attempt)
             return None
-        failures = await self._apply_or_split(events)
+        failures = await self._together[type].submit(events)
         if not failures:
             return None
         event, first = failures[0]
@@ -107,7 +118,15 @@ class Consumer:
             await self._bury_event(event, cause, attempt)
         return None
 
-    async def _apply_or_split(self, events: list[Event[EventData]]) -> list[tuple[Event[EventData], Exception]]:
+    async def _apply_together(self, messages: Sequence[_Events]) -> Sequence[_Failures]:
+        """Apply what came in several messages in one transaction; the failures of each."""
+        failures = await self._apply_or_split([event for events in messages for event in events])
+        if not failures:
+            return [[]] * len(messages)
+        by_id = {event.id: (event, error) for event, error in failures}
+        return [[by_id[event.id] for event in events if event.id in by_id] for events in messages]
+
+    async def _apply_or_split(self, events: _Events) -> _Failures:
         """Apply all at once or, when that fails, one by one, so that a bad event does not hold up the others."""
         try:
             await self._apply_when_up(events)

@@ -39,7 +39,7 @@ from subgraphs.funding.models import (
     rewards,
     user_copies,
 )
-from subgraphs.kit.batching import GroupCommit
+from db.batching import GroupCommit
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.copies import when_complete
 from subgraphs.kit.errors import Rejected

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import skip_locked
-from subgraphs.kit.batching import GroupCommit
+from db.batching import GroupCommit
 from subgraphs.kit.workers import Alarm, repeat
 from subgraphs.payments import domain
 from subgraphs.payments.domain import (

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.failpoints import failpoint
 from db.batching import GroupCommit
+from db.failpoints import failpoint
 from subgraphs.kit.copies import when_complete
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.subgraph import Runtime

@@ -16,12 +16,19 @@ class GroupCommit(Generic[C, R]):
 
     ``run`` gives a result or an exception for each command, in order. If it raises for a batch, every command of the
     batch is run alone: one that breaks the transaction does not take the others with it. Nobody waits for a batch to
-    fill: an idle batcher runs a single command at once.
+    fill: an idle batcher runs a single command at once. Commands of a batch weigh ``limit`` at most together.
     """
 
-    def __init__(self, run: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]], *, limit: int = 64) -> None:
+    def __init__(
+        self,
+        run: Callable[[Sequence[C]], Awaitable[Sequence[R | Exception]]],
+        *,
+        limit: int = 64,
+        weight: Callable[[C], int] = lambda _: 1,
+    ) -> None:
         self._run = run
         self._limit = limit
+        self._weight = weight
         self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
         self._worker: asyncio.Task[None] | None = None
 
@@ -35,7 +42,7 @@ class GroupCommit(Generic[C, R]):
 
     async def _work(self) -> None:
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(self._limit, len(self._waiting)))]
+            batch = self._take()
             try:
                 results = await self._run([command for command, _ in batch])
             except Exception as error:
@@ -46,6 +53,14 @@ class GroupCommit(Generic[C, R]):
                 continue
             for (_, future), result in zip(batch, results, strict=True):
                 _settle(future, result)
+
+    def _take(self) -> list[tuple[C, asyncio.Future[R]]]:
+        """The next batch: whoever waits longest, however heavy, and those after it as far as there is room."""
+        batch = [self._waiting.popleft()]
+        room = self._limit - self._weight(batch[0][0])
+        while self._waiting and (room := room - self._weight(self._waiting[0][0])) >= 0:
+            batch.append(self._waiting.popleft())
+        return batch
 
     async def _one_by_one(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:
         for command, future in batch:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from subgraphs.kit.batching import GroupCommit
+from db.batching import GroupCommit
 
 
 class Books:
