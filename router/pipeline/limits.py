@@ -99,6 +99,8 @@ def check_operation(document: DocumentNode, operation: OperationDefinitionNode, 
     # More fields than any caller may ask for need not be expanded to be refused.
     if size.fields > (most := max(limits.fields_anonymous, limits.fields_signed_in)):
         raise _too_much("operation", most, "fields")
+    if limits.single_root_fields and operation.operation is OperationType.MUTATION:
+        _check_alone(operation.selection_set, fragments, limits.single_root_fields)
     _check_response_names([operation.selection_set], fragments, limits.same_key)
     return size.fields
 
@@ -153,6 +155,24 @@ class _Sizes:
         if name not in self._known:
             self._known[name] = self.of(self._fragments[name].selection_set)
         return self._known[name]
+
+
+def _check_alone(root: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode], single: tuple[str, ...]) -> None:
+    """What must be alone in its operation is, in whatever fragments it may stand: one log-in a request."""
+    found: list[str] = []
+    waiting = [root]
+    while waiting:
+        for node in waiting.pop().selections:
+            if isinstance(node, FieldNode):
+                found.append(node.name.value)
+            elif isinstance(node, InlineFragmentNode):
+                waiting.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode):
+                waiting.append(fragments[node.name.value].selection_set)
+    alone = next((name for name in found if name in single), None)
+    if alone is not None and len(found) > 1:
+        message = f'"{alone}" must be the only field of its mutation.'
+        raise RequestError(RequestErrorCode.LIMIT_EXCEEDED, message)
 
 
 def _check_response_names(

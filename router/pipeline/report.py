@@ -10,8 +10,8 @@ from router.query_plan.nodes import Defer, Fetch, Parallel, PlanNode, QueryPlan,
 from router.query_plan.printer import print_plan
 
 
-def reporter(plan: QueryPlan) -> Callable[[list[Sent]], dict[str, Any]]:
-    """Makes ``extensions`` from the requests that one execution has sent."""
+def reporter(plan: QueryPlan, cost: int) -> Callable[[list[Sent]], dict[str, Any]]:
+    """Makes ``extensions`` from the requests that one execution has sent and its estimated cost."""
     round_of = dict(_starts(plan.node, 1))
 
     def report(sent: list[Sent]) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def reporter(plan: QueryPlan) -> Callable[[list[Sent]], dict[str, Any]]:
                     for request in sent
                 ],
                 "text": print_plan(plan),
-            }
+            },
+            "cost": {"estimated": cost},
         }
 
     return report
