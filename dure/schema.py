@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graphql import REMOVE, Node, Visitor, parse, print_ast, visit
 
-from dure import subgraphs
+from dure import rest, subgraphs
 from dure.errors import StartError
 from router.composition.compose import SubgraphInput, compose
 
@@ -39,25 +39,28 @@ def supergraph_sdl(sdl: Mapping[str, str]) -> str:
     return result.supergraph_sdl
 
 
-def files() -> dict[Path, str]:
-    """What ``schema/`` must hold, by path inside it."""
+def files(folder: Path) -> dict[Path, str]:
+    """What ``schema/`` must hold beside what is written there by hand, by path inside it."""
     sdl = subgraph_sdl()
     wanted = {Path("subgraphs") / f"{name}.graphql": text for name, text in sdl.items()}
     wanted[Path("supergraph.graphql")] = supergraph_sdl(sdl)
+    wanted |= rest.files(folder, wanted[Path("supergraph.graphql")])
     return wanted
 
 
 def drift(folder: Path) -> list[Path]:
     """The files whose content is not what the code says."""
     return [
-        path for path, text in files().items() if not (folder / path).exists() or (folder / path).read_text() != text
+        path
+        for path, text in files(folder).items()
+        if not (folder / path).exists() or (folder / path).read_text() != text
     ]
 
 
 def write(folder: Path) -> list[Path]:
     """Write what has drifted; the files written."""
     stale = drift(folder)
-    wanted = files()
+    wanted = files(folder)
     for path in stale:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(wanted[path])

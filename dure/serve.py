@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import structlog
 import uvicorn
@@ -15,10 +12,12 @@ from starlette.types import ASGIApp
 
 from dure.settings import ROOT, Settings
 from router.pipeline.collector import spare_collector
+from router.pipeline.serving import DrainingServer
 from router.settings import Settings as RouterSettings
 from router.settings import SubgraphSettings, TokenSettings, read_settings
 
 GRACE_SECONDS = 5
+Drain = Callable[[], Awaitable[None]]
 GIVE_UP_SECONDS = 30
 log = structlog.get_logger()
 FORWARDED = (
@@ -48,6 +47,7 @@ def router_settings(
         dev=settings.dev,
         explorer_assets=settings.explorer_dir,
         explorer_examples=EXAMPLES,
+        rest=settings.schema_dir / "rest/rest.yaml",
         claims_secret=settings.claims_secret.get_secret_value(),
         forward_headers=FORWARDED,
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
@@ -57,7 +57,7 @@ def router_settings(
     )
 
 
-async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None]) -> None:
+async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None], drain: Drain | None = None) -> None:
     """Listen, call ``announce``, return after SIGINT or SIGTERM when running requests have ended (5 s at most)."""
     server = Server(
         uvicorn.Config(
@@ -65,16 +65,16 @@ async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None]
             host=host,
             port=port,
             log_level="warning",
+            log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
         ),
         announce,
+        drain,
     )
     spare_collector()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.stop)
+    server.stop_on_signals()
     await server.serve()
 
 
@@ -84,16 +84,15 @@ def _give_up() -> None:
     os._exit(1)
 
 
-class Server(uvicorn.Server):
-    """uvicorn, without signal handlers of its own, that says when it listens."""
+class Server(DrainingServer):
+    """A server that says when it listens, and ends even if something will not."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], drain: Drain | None) -> None:
+        super().__init__(config, drain)
         self._announce = announce
 
     def stop(self) -> None:
-        self.force_exit = self.should_exit  # a second signal does not wait
-        self.should_exit = True
+        super().stop()
         watchdog = threading.Timer(GIVE_UP_SECONDS, _give_up)
         watchdog.daemon = True
         watchdog.start()
@@ -101,7 +100,3 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup()
         self._announce()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield

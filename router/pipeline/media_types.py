@@ -32,6 +32,12 @@ def accepted(header: str | None) -> Accepted:
 
 
 @lru_cache(maxsize=1024)
+def takes(header: str | None, media_type: str) -> bool:
+    """Whether an ``Accept`` header allows a media type."""
+    return header is None or not header.strip() or _quality(_ranges(header), media_type) > 0
+
+
+@lru_cache(maxsize=1024)
 def is_json(content_type: str | None) -> bool:
     """Whether a request body is declared as JSON in UTF-8."""
     name, _, parameters = (content_type or "").partition(";")

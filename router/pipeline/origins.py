@@ -50,7 +50,7 @@ class Origins:
             return []
         return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
 
-    def preflight_headers(self, headers: Mapping[str, str]) -> RawHeaders:
+    def preflight_headers(self, headers: Mapping[str, str], methods: bytes = b"GET, POST") -> RawHeaders:
         """CORS headers for a browser's question."""
         allowed = self.response_headers(headers)
         if not allowed:
@@ -58,7 +58,7 @@ class Origins:
         names = ALLOWED_HEADERS + b"".join(b", " + name.encode() for name in self._csrf_headers)
         return [
             *allowed,
-            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-allow-methods", methods),
             (b"access-control-allow-headers", names),
             (b"access-control-max-age", b"600"),
         ]

@@ -30,9 +30,18 @@ async def inventory_adjust(shop: Shop, identity: Identity, variant_id: str, delt
 
 
 async def inventory_set(
-    shop: Shop, identity: Identity, variant_id: str, on_hand: int, compare_on_hand: int, key: str
+    shop: Shop,
+    identity: Identity,
+    variant_id: str,
+    on_hand: int,
+    compare_on_hand: int,
+    key: str,
+    product_id: str | None = None,
 ) -> None:
-    """Set what is on hand, provided that it is still ``compare_on_hand``. Raises Rejected, with nothing written."""
+    """Set what is on hand, provided that it is still ``compare_on_hand``. Raises Rejected, with nothing written.
+
+    ``product_id``: the product that the variant must be of.
+    """
     if not 0 <= on_hand <= MAX_UNITS:
         raise Rejected("INVALID", f"0 to {MAX_UNITS} units.", ["onHand"])
     request = _request(identity, "inventorySet", key, [variant_id, on_hand, compare_on_hand])
@@ -42,7 +51,7 @@ async def inventory_set(
             raise Rejected("VERSION_CONFLICT", f"There are {level.on_hand} on hand now.", ["compareOnHand"])
         return on_hand - level.on_hand
 
-    await _change(shop, identity, variant_id, request, difference, "counted", "onHand")
+    await _change(shop, identity, variant_id, request, difference, "counted", "onHand", product_id)
 
 
 def _request(identity: Identity, operation: str, key: str, body: list[object]) -> idempotency.Request:
@@ -58,9 +67,10 @@ async def _change(
     difference: Callable[[Level], int],
     reason: str,
     field: str,
+    product_id: str | None = None,
 ) -> None:
     async def work(tx: AsyncConnection) -> bool:
-        await _check_owner(tx, identity, variant_id)
+        await _check_owner(tx, identity, variant_id, product_id)
         (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
         if isinstance(earlier, Rejected):
             raise earlier
@@ -88,12 +98,14 @@ async def _change(
         await shop.tell_stock([variant_id])
 
 
-async def _check_owner(tx: AsyncConnection, identity: Identity, variant_id: str) -> None:
+async def _check_owner(tx: AsyncConnection, identity: Identity, variant_id: str, product_id: str | None) -> None:
     variant, product = models.ProductVariant.__table__, models.Product.__table__
     query = select(product).join(variant, variant.c.product_id == product.c.id).where(variant.c.id == variant_id)
     found = (await tx.execute(query)).one_or_none()
     who = await viewer(tx, identity)
     if found is None or not who.may_refer_to(found):
         raise Rejected("NOT_FOUND", "No ProductVariant has this id.", ["variantId"])
+    if product_id is not None and found.id != product_id:
+        raise Rejected("NOT_FOUND", "The product has no such variant.", ["variantId"])
     if not who.owns(found):
         raise Rejected("NOT_ALLOWED", "This is another seller's stock.", ["variantId"])

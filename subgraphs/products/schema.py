@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import select
@@ -257,14 +257,23 @@ class Mutation:
 
     @strawberry.federation.mutation(requires_scopes=[[inventory.WRITE_SCOPE]], tags=["partner"])
     async def inventory_set(
-        self, info: Info, variant_id: strawberry.ID, on_hand: int, compare_on_hand: int, idempotency_key: str
+        self,
+        info: Info,
+        variant_id: strawberry.ID,
+        on_hand: int,
+        compare_on_hand: int,
+        idempotency_key: str,
+        product_id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="The product that the variant must be of.")
+        ] = strawberry.UNSET,
     ) -> InventoryPayload:
         context = info.context
 
         async def count() -> str:
             ulid = local_id("ProductVariant", variant_id, field=["variantId"])
+            product = local_id("Product", product_id, field=["productId"]) if product_id else None
             await inventory.inventory_set(
-                context.shop, context.identity, ulid, on_hand, compare_on_hand, idempotency_key
+                context.shop, context.identity, ulid, on_hand, compare_on_hand, idempotency_key, product
             )
             return ulid
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from sqlalchemy import ColumnElement, or_, select
@@ -145,13 +145,29 @@ class Mutation:
 
     @strawberry.federation.mutation(authenticated=True)
     async def account_update(
-        self, info: Info, name: str | None = UNSET, phone: str | None = UNSET, display_name: str | None = UNSET
+        self,
+        info: Info,
+        name: str | None = UNSET,
+        phone: str | None = UNSET,
+        display_name: str | None = UNSET,
+        id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="Whose account: nobody may change another's.")
+        ] = UNSET,
     ) -> AccountPayload:
         context = info.context
-        change = accounts.change_account(
-            context.deps, context.identity, name=given(name), phone=given(phone), display_name=given(display_name)
-        )
-        return await _account(context, change)
+
+        async def change() -> str:
+            whose = local_id("User", id, field=["id"]) if id else None
+            return await accounts.change_account(
+                context.deps,
+                context.identity,
+                whose=whose,
+                name=given(name),
+                phone=given(phone),
+                display_name=given(display_name),
+            )
+
+        return await _account(context, change())
 
     @strawberry.federation.mutation(authenticated=True)
     async def account_delete(

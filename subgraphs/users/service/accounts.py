@@ -201,9 +201,20 @@ async def mail_if_known(deps: Deps, email: str, device: Device, what: str, send:
 
 
 async def change_account(
-    deps: Deps, identity: Identity, *, name: str | None, phone: str | None, display_name: str | None
+    deps: Deps,
+    identity: Identity,
+    *,
+    name: str | None,
+    phone: str | None,
+    display_name: str | None,
+    whose: str | None = None,
 ) -> str:
-    """Change what is given; an empty phone removes it. The user's id. Raises Rejected(Together) INVALID."""
+    """Change what is given; an empty phone removes it. The user's id. Raises Rejected(Together) INVALID, NOT_ALLOWED.
+
+    ``whose``: whose account the caller means to change; it must be theirs.
+    """
+    if whose is not None and whose != identity.user_id:
+        raise Rejected("NOT_ALLOWED", "This is another's account.", ["id"])
     checks = Checks()
     changes: dict[str, Any] = {}
     if name is not None:

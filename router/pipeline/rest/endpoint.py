@@ -1,0 +1,177 @@
+"""REST as a raw ASGI endpoint: a request becomes a persisted operation's, its answer's part a body or a problem."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from graphql import GraphQLSchema
+
+from router.errors import RequestError
+from router.pipeline.asgi import Disconnected, RawHeaders, Receive, Scope, Send, read_body, read_headers, send_whole
+from router.pipeline.media_types import JSON, is_json, takes
+from router.pipeline.origins import Origins
+from router.pipeline.pipeline import Answer, Headers, Pipeline
+from router.pipeline.request import GraphQLRequest
+from router.pipeline.rest.arguments import Reader
+from router.pipeline.rest.json_schema import Schemas
+from router.pipeline.rest.model import Api, Call
+from router.pipeline.rest.openapi import openapi
+from router.pipeline.rest.paths import Match, Paths
+from router.pipeline.rest.problems import MEDIA_TYPE, STATUS_OF_CODE, Problem, of_errors
+from router.settings import Settings
+from router.telemetry.tracing import ensure_trace
+
+logger = logging.getLogger(__name__)
+
+OPENAPI_PATH = "/openapi.json"
+
+
+class Rest:
+    """An API ready to be served: replaced as a whole when the supergraph changes."""
+
+    def __init__(self, api: Api, schema: GraphQLSchema) -> None:
+        schemas = Schemas(api.scalars)
+        self.api = api
+        self.document = orjson.dumps(openapi(api, schema))
+        self.paths = Paths(api.endpoints)
+        self.readers = {(one.method, one.path): Reader(one, schemas) for one in api.endpoints}
+
+
+class RestEndpoint:
+    """Serves the paths of ``rest``, which may be replaced while requests run, by the pipeline of the moment."""
+
+    def __init__(self, rest: Rest, pipeline: Callable[[], Pipeline], settings: Settings) -> None:
+        self.rest = rest
+        self._pipeline = pipeline
+        self._settings = settings
+        self._origins = Origins(settings)
+
+    def serves(self, scope: Scope) -> bool:
+        """Whether a path is one of ours, whatever the method."""
+        path = _raw_path(scope)
+        return path == OPENAPI_PATH or self.rest.paths.find(path) is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers: dict[str, str] = {}
+        extra: RawHeaders = []
+        try:
+            limits = self._settings.limits
+            headers = read_headers(scope, limits.headers, limits.header_bytes)
+            ensure_trace(headers)
+            extra = self._origins.response_headers(headers)
+            status, body, more = await self._answer(scope, receive, headers)
+            sent = b"" if scope["method"] == "HEAD" else body
+            await _send(send, status, JSON, sent, [*extra, *more], len(body))
+        except Disconnected:
+            return
+        except RequestError as error:
+            status = STATUS_OF_CODE.get(error.code.value, error.status) if error.status == 200 else error.status
+            await self._refuse(send, Problem(status, error.code.value, str(error)), headers, extra)
+        except Problem as problem:
+            await self._refuse(send, problem, headers, extra)
+        except Exception:
+            logger.exception("a request failed")
+            await self._refuse(send, Problem(500, "INTERNAL_SERVER_ERROR", "Internal error."), headers, extra)
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> tuple[int, bytes, RawHeaders]:
+        rest, path, method = self.rest, _raw_path(scope), scope["method"]
+        match = rest.paths.find(path) or Match({}, ())
+        methods = ("GET", "HEAD", "OPTIONS") if path == OPENAPI_PATH else match.methods
+        if method == "OPTIONS":
+            names = ", ".join(methods).encode()
+            return 204, b"", [*self._origins.preflight_headers(headers, names), (b"allow", names)]
+        if method not in methods:
+            detail = f"Use {' or '.join(methods)}."
+            raise Problem(405, "METHOD_NOT_ALLOWED", detail, allow=", ".join(methods))
+        if not takes(headers.get("accept"), JSON):
+            raise Problem(406, "NOT_ACCEPTABLE", f"Answers come as {JSON}.")
+        if path == OPENAPI_PATH:
+            return 200, rest.document, []
+        endpoint = match.endpoints["GET" if method == "HEAD" else method]
+        reader = rest.readers[endpoint.method, endpoint.path]
+        body = await self._body(receive, headers) if reader.takes_body else b""
+        call, variables = reader.read(match.segments, scope["query_string"], headers, body)
+        request = GraphQLRequest(call.operation.body, call.operation.name, variables, trusted=True)
+        answer = await self._pipeline().answer(request, headers, only_queries=method in ("GET", "HEAD"), defer=False)
+        assert isinstance(answer, Answer), "nothing here streams"
+        return endpoint.status, orjson.dumps(result_of(answer, call, rest.api)), []
+
+    async def _body(self, receive: Receive, headers: Headers) -> bytes:
+        if not is_json(headers.get("content-type")):
+            raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", f"The body must be {JSON} in UTF-8.")
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "The body must not be compressed.")
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await read_body(receive, headers.get("content-length"), self._settings.limits.body_bytes)
+        except TimeoutError:
+            raise Problem(408, "REQUEST_TIMEOUT", "The request's body took too long.") from None
+
+    async def _refuse(self, send: Send, problem: Problem, headers: dict[str, str], extra: RawHeaders) -> None:
+        more = list(extra)
+        if problem.allow is not None:
+            more.append((b"allow", problem.allow.encode()))
+        if problem.status == 401:
+            more.append((b"www-authenticate", b"Bearer"))
+        if problem.status == 408:
+            more.append((b"connection", b"close"))
+        if problem.retry_after is not None:
+            more.append((b"retry-after", str(problem.retry_after).encode()))
+        body = orjson.dumps(problem.document(ensure_trace(headers)))
+        await _send(send, problem.status, MEDIA_TYPE, body, more, len(body))
+
+
+def result_of(answer: Answer, call: Call, api: Api) -> Any:
+    """The part of an answer that is the body. Raises Problem where there is none.
+
+    Errors beside a result are not told: fields that could not be had are null, as their types allow.
+    """
+    value: Mapping[str, Any] = orjson.loads(answer.body)
+    data, errors = value.get("data"), value.get("errors")
+    refused = _at(data, call.errors) if call.errors else None
+    if refused:
+        reasons = [_reason(one) for one in refused]
+        code = refused[0]["code"]
+        raise Problem(api.status_of(code), code, refused[0]["message"], reasons)
+    result = _at(data, call.result)
+    if result is not None:
+        return result
+    if errors:
+        raise of_errors(errors, answer.status)
+    raise Problem(404, "NOT_FOUND", "There is no such thing, or not for you.")
+
+
+def _reason(error: Mapping[str, Any]) -> dict[str, Any]:
+    reason = {"detail": error["message"], "code": error["code"]}
+    return reason | ({"field": error["field"]} if error.get("field") else {})
+
+
+def _at(data: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _raw_path(scope: Scope) -> str:
+    """The path, still percent-encoded: a segment may have a slash in it."""
+    raw = scope.get("raw_path")
+    path = raw.decode("latin-1") if raw else quote(scope["path"])
+    return path.partition("?")[0].removeprefix(scope.get("root_path", ""))
+
+
+async def _send(send: Send, status: int, media: str, body: bytes, headers: RawHeaders, length: int) -> None:
+    if status == 204:
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+    elif len(body) == length:
+        await send_whole(send, status, media.encode(), body, headers)
+    else:  # the answer to HEAD has the length of GET's
+        kept = [(b"content-type", media.encode()), (b"content-length", str(length).encode()), *headers]
+        await send({"type": "http.response.start", "status": status, "headers": kept})
+        await send({"type": "http.response.body", "body": body})
