@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.batching import GroupCommit
 from db.failpoints import failpoint
 from db.session import Database
 from messaging.events import EventData
@@ -39,7 +40,6 @@ from subgraphs.funding.models import (
     rewards,
     user_copies,
 )
-from db.batching import GroupCommit
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.copies import when_complete
 from subgraphs.kit.errors import Rejected

@@ -16,10 +16,10 @@ import structlog
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.batching import GroupCommit
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import skip_locked
-from db.batching import GroupCommit
 from subgraphs.kit.workers import Alarm, repeat
 from subgraphs.payments import domain
 from subgraphs.payments.domain import (

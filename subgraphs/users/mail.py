@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, overload
 
 import aiosmtplib
 import structlog
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 ATTEMPTS = 8
 LEASE = timedelta(minutes=2)
-BATCH = 20
+BATCH = 100
 SMTP_SECONDS = 20.0
 
 Send = Callable[[Sequence[EmailMessage]], Awaitable[list[Exception | None]]]
@@ -91,7 +91,7 @@ class Mailer:
         rows = await self._database.run(self._lease)
         if not rows:
             return 0
-        outcomes = await self._send([_message(row, self._sender) for row in rows])
+        outcomes = await self._send(_Messages(rows, self._sender))
         await self._database.run(lambda tx: self._settle(tx, list(zip(rows, outcomes, strict=True))))
         return len(rows) + (await self.send_due() if len(rows) == BATCH else 0)
 
@@ -175,6 +175,26 @@ async def sent_to(database: Database, recipient: str) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+class _Messages(Sequence[EmailMessage]):
+    """The rows as messages, each made when it is asked for: a development outbox asks for none."""
+
+    def __init__(self, rows: Sequence[AnyRow], sender: str) -> None:
+        self._rows = rows
+        self._sender = sender
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> EmailMessage: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[EmailMessage]: ...
+    def __getitem__(self, index: int | slice) -> EmailMessage | list[EmailMessage]:
+        if isinstance(index, slice):
+            return [_message(row, self._sender) for row in self._rows[index]]
+        return _message(self._rows[index], self._sender)
 
 
 def _token(body: str | None) -> str | None:

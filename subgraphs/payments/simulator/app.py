@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from sqlite3 import Row
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from db.batching import GroupCommit
 from subgraphs.payments.simulator.books import KST, Books
 from subgraphs.payments.simulator.faults import KINDS, Refused
 from subgraphs.payments.simulator.store import Store
@@ -38,6 +40,7 @@ class Simulator:
         self._minute = minute_seconds
         self._deliver: Deliver | None = None
         self._processing: set[str] = set()
+        self._commits: GroupCommit[tuple[str | None, Work], Response] = GroupCommit(self._commit)
         self._app = Starlette(routes=self._routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,20 +60,27 @@ class Simulator:
         """Send the webhooks due now; how many were accepted."""
         if self._deliver is None:
             return 0
-        accepted = 0
-        for hook in self.store.due_webhooks():
-            try:
-                status = await self._deliver(hook["body"].encode())
-            except Exception:
-                status = 0
-            if status == 200:
-                self.store.webhook_delivered(hook["position"])
-                accepted += 1
-            else:
-                done = hook["attempts"] >= len(RETRY_MINUTES)
-                pause = None if done else RETRY_MINUTES[hook["attempts"]] * self._minute
-                self.store.webhook_failed(hook["position"], pause)
-        return accepted
+        hooks = self.store.due_webhooks()
+        statuses = await asyncio.gather(*(self._status(self._deliver, hook["body"].encode()) for hook in hooks))
+        if hooks:
+            with self.store.change():
+                for hook, status in zip(hooks, statuses, strict=True):
+                    self._note(hook, status)
+        return statuses.count(200)
+
+    async def _status(self, deliver: Deliver, body: bytes) -> int:
+        try:
+            return await deliver(body)
+        except Exception:
+            return 0
+
+    def _note(self, hook: Row, status: int) -> None:
+        if status == 200:
+            self.store.webhook_delivered(hook["position"])
+            return
+        done = hook["attempts"] >= len(RETRY_MINUTES)
+        pause = None if done else RETRY_MINUTES[hook["attempts"]] * self._minute
+        self.store.webhook_failed(hook["position"], pause)
 
     def _routes(self) -> list[Route]:
         books = self._books
@@ -179,15 +189,21 @@ class Simulator:
             response = _refusal(scripted)
             self._keep(key, response)
             return response
-        with self.store.change():
-            response = self._work(work)
-            self._keep(key, response)
+        response = await self._commits.submit((key, work))
         if fault and kind == "timeout_after":
             await asyncio.sleep(fault["seconds"])
         if kind == "error_after" and scripted:
             response = _refusal(scripted)
             self._keep(key, response)
         return response
+
+    async def _commit(self, calls: Sequence[tuple[str | None, Work]]) -> list[Response]:
+        """Carry out the calls that came at the same time, each with its answer, in one durable transaction."""
+        with self.store.change():
+            responses = [self._work(work) for _, work in calls]
+            for (key, _), response in zip(calls, responses, strict=True):
+                self._keep(key, response)
+        return responses
 
     def _work(self, work: Work) -> Response:
         try:
