@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from db.redis import connect
 from messaging.consumer import Consumer
 from messaging.events import EventData
 from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
@@ -17,7 +16,6 @@ from messaging.events.orders import (
     StockReservationRequested,
 )
 from messaging.events.users import PartnerChanged, UserChanged
-from messaging.outbox import record
 from messaging.relay import Relay
 from subgraphs.kit import housekeeping
 from subgraphs.kit.app import http_app
@@ -26,11 +24,13 @@ from subgraphs.kit.identity import ClaimsVerifier
 from subgraphs.kit.pagination import Cursors
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker, repeat
-from subgraphs.products import models, stock
+from subgraphs.products import models
 from subgraphs.products.audit import audit
 from subgraphs.products.consumers import handlers
+from subgraphs.products.flash.gate import Gate, InProcessGate, RedisGate
+from subgraphs.products.flash.service import FlashSales, expire_holds
+from subgraphs.products.flash.tokens import AdmissionTokens
 from subgraphs.products.loaders import Context
-from subgraphs.products.purchasable import SOURCE
 from subgraphs.products.schema import schema
 from subgraphs.products.settings import Settings
 from subgraphs.products.shop import Shop
@@ -55,12 +55,14 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
     """The products subgraph on what the process gives it."""
     database = runtime.database
     relay = Relay(database, models.outbox, runtime.broker)
-    shop = Shop(database, runtime.changes, settings or Settings(), runtime.now, relay.wake)
+    chosen = settings or Settings()
+    shop = Shop(database, runtime.changes, chosen, runtime.now, relay.wake, _gate(runtime, chosen))
+    flash = FlashSales(shop, AdmissionTokens(runtime.common.claims_secret.get_secret_value()))
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
     claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
 
     def context(caller: Caller) -> Context:
-        return Context(caller.identity, shop, cursors)
+        return Context(caller.identity, shop, cursors, flash)
 
     endpoint = GraphQLEndpoint(schema, context, claims)
     consumer = Consumer(
@@ -76,9 +78,16 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
         Worker("products.relay", relay.run),
         Worker("products.consumer", consumer.run),
         Worker("products.sweeper", lambda: repeat("products.sweeper", lambda: sweep(shop), every=_sweeps(shop))),
+        Worker("products.flash", lambda: repeat("products.flash", flash.tick, every=chosen.flash_tick_seconds)),
         Worker("products.pruner", lambda: repeat("products.pruner", lambda: prune(shop), every=_prunes(shop))),
     ]
     return Subgraph(NAME, endpoint, http_app(NAME, endpoint, database), workers, audit)
+
+
+def _gate(runtime: Runtime, settings: Settings) -> Gate:
+    url = runtime.common.redis_url
+    keep = settings.flash_gate_seconds
+    return RedisGate(connect(url), keep) if url else InProcessGate(keep)
 
 
 def _sweeps(shop: Shop) -> float:
@@ -92,15 +101,11 @@ def _prunes(shop: Shop) -> float:
 async def sweep(shop: Shop) -> int:
     """Release the holds that have ended; how many."""
 
-    async def work(tx: AsyncConnection) -> stock.Outcome:
-        outcome = await stock.expire(tx, shop.now(), shop.settings.sweep_batch)
-        await record(tx, models.outbox, SOURCE, outcome.answers)
-        return outcome
-
     released = 0
     while True:
-        outcome = await shop.write(work)
+        outcome, back = await shop.write(lambda tx: expire_holds(tx, shop))
         await shop.tell_stock(sorted(outcome.touched))
+        await shop.tell_items(back)
         released += len(outcome.answers)
         if len(outcome.answers) < shop.settings.sweep_batch:
             return released

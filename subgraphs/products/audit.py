@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from subgraphs.kit.subgraph import Violation
 from subgraphs.products import models
 from subgraphs.products.domain import ReservationState
+from subgraphs.products.flash import audit as flash_audit
 
 LEVEL = models.StockLevel.__table__
 MOVEMENT = models.StockMovement.__table__
@@ -24,10 +25,11 @@ async def audit(connection: AsyncConnection) -> list[Violation]:
     checks = (
         ("stock.levels_are_not_negative", _negative()),
         ("stock.ledger_explains_levels", _ledger()),
-        ("stock.reserved_is_held", _kept(ReservationState.HELD, LEVEL.c.reserved)),
+        ("stock.reserved_is_held", _kept(ReservationState.HELD, LEVEL.c.reserved, flash_audit.kept_units())),
         ("stock.allocated_is_committed", _kept(ReservationState.COMMITTED, LEVEL.c.allocated)),
         ("stock.ledger_of_order_matches_state", _orders()),
         ("products.ratings_are_those_of_reviews", _ratings()),
+        *flash_audit.checks(),
     )
     violations: list[Violation] = []
     for invariant, query in checks:
@@ -66,15 +68,15 @@ def _ledger() -> Select[Any]:
     return select(*levels, *told).select_from(joined).where(differs)
 
 
-def _kept(state: ReservationState, column: ColumnElement[Any]) -> Select[Any]:
-    """Levels that keep another number of units than the reservations in ``state`` have."""
-    kept = (
-        select(LINE.c.variant_id, func.sum(LINE.c.quantity).label("units"))
+def _kept(state: ReservationState, column: ColumnElement[Any], *more: Select[Any]) -> Select[Any]:
+    """Levels that keep another number of units than the reservations in ``state`` (and ``more``) have."""
+    reserved = (
+        select(LINE.c.variant_id, LINE.c.quantity.label("units"))
         .join(RESERVATION, RESERVATION.c.order_id == LINE.c.order_id)
         .where(RESERVATION.c.state == state.value)
-        .group_by(LINE.c.variant_id)
-        .subquery()
     )
+    every = union_all(reserved, *more).subquery()
+    kept = select(every.c.variant_id, func.sum(every.c.units).label("units")).group_by(every.c.variant_id).subquery()
     units = func.coalesce(kept.c.units, 0)
     joined = LEVEL.outerjoin(kept, kept.c.variant_id == LEVEL.c.variant_id)
     return select(LEVEL.c.variant_id, column, units.label("in_reservations")).select_from(joined).where(column != units)

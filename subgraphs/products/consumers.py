@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import bindparam, delete, select, update
@@ -27,6 +27,7 @@ from messaging.events.users import PartnerChanged, UserChanged
 from messaging.outbox import record
 from subgraphs.kit.copies import keep, newest
 from subgraphs.products import models, stock
+from subgraphs.products.flash import redeem
 from subgraphs.products.purchasable import SOURCE, variants_changed
 from subgraphs.products.search_index import index_products
 from subgraphs.products.shop import MEMBER, PARTNER, Shop
@@ -62,30 +63,43 @@ class StockSteps:
         self._telling: set[asyncio.Task[None]] = set()
 
     async def reserve(self, tx: AsyncConnection, events: Sequence[Event[StockReservationRequested]]) -> Hook:
-        ttl = timedelta(seconds=self._shop.settings.reservation_ttl_seconds)
-        outcome = await stock.reserve(tx, [event.data for event in events], self._shop.now(), ttl)
-        return await self._answer(tx, outcome, "reserve")
+        ttl, now = timedelta(seconds=self._shop.settings.reservation_ttl_seconds), self._shop.now()
+        on_claims = [event for event in events if event.data.claim_id is not None]
+        others = [event.data for event in events if event.data.claim_id is None]
+        taken_over = await redeem.reserve(tx, on_claims, now, ttl) if on_claims else stock.Outcome()
+        outcome = await stock.reserve(tx, others, now, ttl) if others else stock.Outcome()
+        return await self._answer(tx, outcome, "reserve", more=taken_over.answers)
 
     async def commit(self, tx: AsyncConnection, events: Sequence[Event[StockCommitRequested]]) -> Hook:
-        outcome = await stock.commit(tx, [event.data.order_id for event in events], self._shop.now())
+        outcome = await redeem.commit(tx, [event.data.order_id for event in events], self._shop.now())
         return await self._answer(tx, outcome, "commit")
 
     async def release(self, tx: AsyncConnection, events: Sequence[Event[StockReleaseRequested]]) -> Hook:
-        outcome = await stock.release(tx, [event.data.order_id for event in events], self._shop.now())
-        return await self._answer(tx, outcome, "release")
+        outcome, back = await redeem.release(tx, [event.data.order_id for event in events], self._shop.now())
+        return await self._answer(tx, outcome, "release", back=back)
 
-    async def _answer(self, tx: AsyncConnection, outcome: stock.Outcome, step: str) -> Hook:
-        await record(tx, models.outbox, SOURCE, outcome.answers)
+    async def _answer(
+        self,
+        tx: AsyncConnection,
+        outcome: stock.Outcome,
+        step: str,
+        *,
+        more: Sequence[EventData] = (),
+        back: Mapping[str, str] | None = None,
+    ) -> Hook:
+        await record(tx, models.outbox, SOURCE, [*outcome.answers, *more])
         failpoint(f"products.{step}.before_commit")
 
         def committed() -> None:
             failpoint(f"products.{step}.after_commit")
-            self._tell(outcome.touched)
+            self._later(self._shop.tell_stock(sorted(outcome.touched)))
+            if back:
+                self._later(self._shop.tell_items(back))
 
         return committed
 
-    def _tell(self, variant_ids: Iterable[str]) -> None:
-        task = asyncio.create_task(self._shop.tell_stock(sorted(variant_ids)))
+    def _later(self, telling: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(telling)
         self._telling.add(task)  # or the task may be collected before it has run
         task.add_done_callback(self._telling.discard)
 
@@ -109,6 +123,7 @@ class Shipments:
 
 async def order_paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) -> None:
     """Remember who bought what, and count what sells."""
+    await redeem.paid(tx, events)
     units: dict[str, int] = {}
     for event in events:
         for line in event.data.lines:

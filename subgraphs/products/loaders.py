@@ -17,6 +17,7 @@ from db.statements import after
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.pagination import Cursors, Page
 from subgraphs.products import models
+from subgraphs.products.flash.service import FlashSales
 from subgraphs.products.shop import Shop, Viewer, viewer
 
 K = TypeVar("K", bound=Hashable)
@@ -138,10 +139,11 @@ class Context:
     identity: Identity
     shop: Shop
     cursors: Cursors
+    flash: FlashSales
 
     def forget(self) -> None:
         """Drop everything read so far: each event of a subscription is answered from what the tables say then."""
-        for name in self.__dict__.keys() - {"identity", "shop", "cursors"}:
+        for name in self.__dict__.keys() - {"identity", "shop", "cursors", "flash"}:
             del self.__dict__[name]
 
     async def viewer(self) -> Viewer:

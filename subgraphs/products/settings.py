@@ -20,3 +20,23 @@ class Settings(BaseSettings):
         default=None,
         description="ULID of the shipping profile of new variants; none: the one named standard, or the first known.",
     )
+    flash_hold_seconds: int = Field(default=600, gt=0, description="How long a claim of a flash sale holds its units.")
+    flash_admission_seconds: int = Field(
+        default=120, gt=0, description="How long a customer who was let into a flash sale may take to claim."
+    )
+    flash_rate_start: int = Field(
+        default=600, gt=0, description="People let into a flash sale a minute, at its opening."
+    )
+    flash_rate_least: int = Field(default=60, gt=0, description="The same, however slow the checkout is.")
+    flash_rate_most: int = Field(default=6000, gt=0, description="The same, however quick the checkout is.")
+    flash_target_seconds: float = Field(
+        default=5.0, gt=0, description="From order to payment: slower than this, and fewer are let into a flash sale."
+    )
+    flash_overbooking_percent: int = Field(
+        default=120, ge=100, description="People let in for the units that are left, per cent: some never claim."
+    )
+    flash_tick_seconds: float = Field(default=0.5, gt=0, description="How often the waiting rooms are looked after.")
+    flash_gate_seconds: float = Field(
+        default=5.0, gt=0, description="How long the fast path trusts what it read from the ledger."
+    )
+    flash_batch: int = Field(default=128, gt=0, description="Claims or entries of a flash sale in one transaction.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from db.session import Database
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.identity import Identity
 from subgraphs.products.domain import ProductStatus
+from subgraphs.products.flash.gate import Gate, InProcessGate
 from subgraphs.products.models import PartnerCopy, PartnerMember
 from subgraphs.products.settings import Settings
 
@@ -27,13 +28,14 @@ MEMBER = PartnerMember.__table__
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """``wake`` tells the relay that the outbox may have something."""
+    """``wake`` tells the relay that the outbox may have something. ``gate``: the fast path of flash sales."""
 
     database: Database
     changes: Changes
     settings: Settings
     now: Callable[[], datetime]
     wake: Callable[[], None]
+    gate: Gate = field(default_factory=lambda: InProcessGate(5.0))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """``work`` in one transaction, then the relay is woken."""
@@ -45,6 +47,12 @@ class Shop:
         """Wake those who watch the availability of these variants. After the commit."""
         for variant_id in variant_ids:
             await self.changes.tell(f"variant:{variant_id}")
+
+    async def tell_items(self, items: Mapping[str, str]) -> None:
+        """Units of flash sale items (item to sale) came back: the gate reads anew, watchers look. After the commit."""
+        for item_id, sale_id in items.items():
+            await self.gate.forget(item_id)
+            await self.changes.tell(f"flash-items:{sale_id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,8 @@ async def reserve(
     """Step 1: hold what each order wants for ``ttl``, all of it or nothing."""
     by_order = {request.order_id: request for request in requests}
     mine = new_ulid()
-    await _claim(tx, by_order, State.HELD, mine, now, now + ttl)
-    rows = await _locked(tx, by_order)
+    await open_reservations(tx, by_order, State.HELD, mine, now, now + ttl)
+    rows = await lock_reservations(tx, by_order)
     new = [
         Wanted(order_id, sum_lines((line.variant_id, line.quantity) for line in by_order[order_id].lines))
         for order_id in by_order
@@ -74,35 +74,37 @@ async def reserve(
         for order in served
         for variant, units in order.units.items()
     ]
-    await _add_lines(tx, served)
+    await add_lines(tx, served)
     await apply(tx, levels, changes, now)
-    await _refuse(tx, short, now)
+    await refuse(tx, short, now)
     answers = [
-        _refusal(order_id, short[order_id]) if order_id in short else _answer_again(rows[order_id])
+        refusal(order_id, short[order_id]) if order_id in short else answer_again(rows[order_id])
         for order_id in (request.order_id for request in requests)
     ]
     return Outcome(answers, {change.variant_id for change in changes})
 
 
-def _answer_again(row: Row[Any]) -> EventData:
+def answer_again(row: Row[Any]) -> EventData:
     if row.state == State.REJECTED.value:
-        return _refusal(row.order_id, orjson.loads(row.shortages or "{}"))
+        return refusal(row.order_id, orjson.loads(row.shortages or "{}"))
     if row.state == State.RELEASED.value:
-        return _refusal(row.order_id, {})
+        return refusal(row.order_id, {})
     if row.state == State.EXPIRED.value:
         return StockReleased(order_id=row.order_id, reason="expired")
     return StockReserved(order_id=row.order_id, expires_at=row.expires_at)
 
 
-def _refusal(order_id: str, short: Mapping[str, int]) -> StockRejected:
+def refusal(order_id: str, short: Mapping[str, int]) -> StockRejected:
     shortages = tuple(Shortage(variant_id=variant, available=left) for variant, left in sorted(short.items()))
     return StockRejected(order_id=order_id, shortages=shortages)
 
 
 async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> Outcome:
     """Step 4: what the orders hold is sold. A hold that has ended is taken anew if the units are still there."""
-    await _claim(tx, order_ids, State.RELEASED, new_ulid(), now, now)  # an order that held nothing never will
-    rows = await _locked(tx, order_ids)
+    await open_reservations(
+        tx, order_ids, State.RELEASED, new_ulid(), now, now
+    )  # an order that held nothing never will
+    rows = await lock_reservations(tx, order_ids)
     held = _in_state(rows, State.HELD)
     ended = _in_state(rows, State.EXPIRED)
     lines = await _lines(tx, [*held, *ended])
@@ -135,8 +137,8 @@ async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -
 
 async def release(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> Outcome:
     """Compensation of step 1, or of step 4 while the goods are here; also before the order's reservation request."""
-    await _claim(tx, order_ids, State.RELEASED, new_ulid(), now, now)
-    rows = await _locked(tx, order_ids)
+    await open_reservations(tx, order_ids, State.RELEASED, new_ulid(), now, now)
+    rows = await lock_reservations(tx, order_ids)
     keeping = _in_state(rows, State.HELD, State.COMMITTED)
     touched = await _give_back(tx, {order_id: rows[order_id] for order_id in keeping}, now)
     await _set_state(tx, [*keeping, *_in_state(rows, State.EXPIRED, State.REJECTED)], State.RELEASED, now)
@@ -150,13 +152,20 @@ async def release(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) 
     return Outcome(answers, touched)
 
 
-async def expire(tx: AsyncConnection, now: datetime, limit: int) -> Outcome:
-    """Release up to ``limit`` holds that have ended; not those that another transaction is selling or releasing."""
+async def due(tx: AsyncConnection, now: datetime, limit: int) -> list[str]:
+    """Orders whose hold has ended, at most ``limit``."""
+    ended = (RESERVATION.c.state == State.HELD.value, RESERVATION.c.expires_at <= now)
+    query = select(RESERVATION.c.order_id).where(*ended).order_by(RESERVATION.c.order_id)
+    return list((await tx.execute(query.limit(limit))).scalars())
+
+
+async def expire(tx: AsyncConnection, now: datetime, order_ids: Sequence[str]) -> Outcome:
+    """Release those of the holds that have ended; not those that another transaction is selling or releasing."""
     query = (
         select(RESERVATION)
         .where(RESERVATION.c.state == State.HELD.value, RESERVATION.c.expires_at <= now)
+        .where(RESERVATION.c.order_id.in_(order_ids))
         .order_by(RESERVATION.c.order_id)
-        .limit(limit)
     )
     rows = {row.order_id: row for row in await tx.execute(skip_locked(query))}
     touched = await _give_back(tx, rows, now)
@@ -164,9 +173,14 @@ async def expire(tx: AsyncConnection, now: datetime, limit: int) -> Outcome:
     return Outcome([StockReleased(order_id=order_id, reason="expired") for order_id in rows], touched)
 
 
+async def give_up(tx: AsyncConnection, order_id: str, now: datetime) -> None:
+    """A hold that has ended is not to be taken anew: a commit of it is refused."""
+    await _set_state(tx, [order_id], State.RELEASED, now)
+
+
 async def ship(tx: AsyncConnection, order_ids: Iterable[str], now: datetime) -> None:
     """The goods of these orders have left the warehouse. Told twice, or of an order unknown here: nothing."""
-    rows = await _locked(tx, order_ids)
+    rows = await lock_reservations(tx, order_ids)
     leaving = _in_state(rows, State.HELD, State.COMMITTED)
     lines = await _lines(tx, leaving)
     levels = await lock_levels(tx, (variant for units in lines.values() for variant in units))
@@ -197,7 +211,7 @@ async def _give_back(tx: AsyncConnection, rows: Mapping[str, Row[Any]], now: dat
     return set(levels)
 
 
-async def _claim(
+async def open_reservations(
     tx: AsyncConnection, orders: Iterable[str], state: ReservationState, mine: str, now: datetime, until: datetime
 ) -> None:
     """Write the reservations that do not exist yet; another transaction that writes the same one is waited for."""
@@ -205,7 +219,7 @@ async def _claim(
     await insert_ignore(tx, RESERVATION, [{"order_id": order_id, **new} for order_id in sorted(set(orders))])
 
 
-async def _locked(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, Row[Any]]:
+async def lock_reservations(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, Row[Any]]:
     wanted = RESERVATION.c.order_id.in_(sorted(set(orders)))
     query = select(RESERVATION).where(wanted).order_by(RESERVATION.c.order_id).with_for_update()
     return {row.order_id: row for row in await tx.execute(query)}
@@ -227,7 +241,7 @@ async def _lines(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, dict[s
     return lines
 
 
-async def _add_lines(tx: AsyncConnection, orders: Sequence[Wanted]) -> None:
+async def add_lines(tx: AsyncConnection, orders: Sequence[Wanted]) -> None:
     rows = [
         {"order_id": order.order_id, "variant_id": variant, "quantity": units}
         for order in orders
@@ -244,7 +258,7 @@ async def _set_state(tx: AsyncConnection, orders: Iterable[str], state: Reservat
         await tx.execute(changed.values(state=state.value, updated_at=now))
 
 
-async def _refuse(tx: AsyncConnection, short: Mapping[str, Mapping[str, int]], now: datetime) -> None:
+async def refuse(tx: AsyncConnection, short: Mapping[str, Mapping[str, int]], now: datetime) -> None:
     if not short:
         return
     statement = (

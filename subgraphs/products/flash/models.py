@@ -44,7 +44,8 @@ class FlashSale(Base):
 
 class FlashSaleItem(Base):
     """Units of a variant set apart for a sale. ``remaining``: not claimed; ``returned``: went back to the shop's stock;
-    the others are in claims. ``next_sequence`` numbers the claims."""
+    the others are in claims. ``next_sequence`` numbers the claims. ``closed``: the sale is over, what comes back goes
+    to the shop."""
 
     __tablename__ = "flash_sale_item"
     __table_args__ = (
@@ -65,6 +66,7 @@ class FlashSaleItem(Base):
     returned: Mapped[int] = mapped_column(Integer, default=0)
     per_customer_limit: Mapped[int] = mapped_column(Integer)
     next_sequence: Mapped[int] = mapped_column(BigInteger, default=1)
+    closed: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class QueueTicket(Base):

@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("returned", sa.Integer(), nullable=False),
         sa.Column("per_customer_limit", sa.Integer(), nullable=False),
         sa.Column("next_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("closed", sa.Boolean(), nullable=False),
         sa.CheckConstraint("per_customer_limit > 0", name=op.f("ck_flash_sale_item_limit")),
         sa.CheckConstraint("remaining + returned <= total_quantity", name=op.f("ck_flash_sale_item_not_oversold")),
         sa.CheckConstraint("remaining >= 0 AND returned >= 0", name=op.f("ck_flash_sale_item_units")),
