@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -31,6 +32,7 @@ FORBIDDEN = 4403
 INIT_TIMEOUT = 4408
 DUPLICATE_ID = 4409
 TOO_MANY_INITS = 4429
+TRY_AGAIN_LATER = 1013
 
 
 class _Close(Exception):
@@ -52,6 +54,7 @@ class SocketEndpoint:
         self._origins = Origins(settings)
         self._telemetry = telemetry or Telemetry()
         self._open: set[_Socket] = set()
+        self._users: Counter[str] = Counter()
 
     async def drain(self) -> None:
         """Tell every client to connect again, elsewhere (1001, RFC 6455, 7.4.1)."""
@@ -70,13 +73,14 @@ class SocketEndpoint:
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        opened = _Socket(self._pipeline, self._settings, headers, receive, send, self._telemetry.tracing)
+        opened = _Socket(self._pipeline, self._settings, headers, receive, send, self._telemetry.tracing, self._users)
         self._open.add(opened)
         self._telemetry.sockets.inc()
         try:
             await opened.serve()
         finally:
             self._open.discard(opened)
+            opened.leave()
             self._telemetry.sockets.dec()
 
 
@@ -89,7 +93,10 @@ class _Socket:
         receive: Receive,
         send: Send,
         tracing: Tracing,
+        users: Counter[str],
     ) -> None:
+        self._users = users
+        self._user: str | None = None
         self._tracing = tracing
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -146,9 +153,29 @@ class _Socket:
         except TimeoutError:
             raise _Close(INIT_TIMEOUT, "Connection initialisation timeout") from None
         self._take_token(message.get("payload"))
+        await self._enter()
         self._acknowledged = True
         await self._send({"type": "connection_ack"})
         return True
+
+    async def _enter(self) -> None:
+        """Take one of the caller's places. A bad token ends the socket before anything is asked."""
+        try:
+            self._user = (await self._pipeline().identify(self._headers)).identity.subject
+        except RequestError:
+            raise _Close(FORBIDDEN, "Forbidden") from None
+        if self._user is None:
+            return
+        self._users[self._user] += 1
+        if self._users[self._user] > self._settings.sockets_per_user:
+            raise _Close(TRY_AGAIN_LATER, "Too many sockets of this user")
+
+    def leave(self) -> None:
+        """Give the caller's place back."""
+        if self._user is not None:
+            self._users[self._user] -= 1
+            if self._users[self._user] <= 0:
+                del self._users[self._user]
 
     def _take_token(self, payload: Any) -> None:
         """Browsers cannot set headers on a socket: token and API key may come with ``connection_init``."""
