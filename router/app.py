@@ -20,6 +20,7 @@ from router.pipeline.health import Health
 from router.pipeline.http import HttpEndpoint
 from router.pipeline.lookup import LookUp, MemoryStore
 from router.pipeline.pipeline import Graph, Pipeline
+from router.pipeline.rate_limits import RateLimiter
 from router.pipeline.rest.bindings import read_bindings
 from router.pipeline.rest.endpoint import Rest, RestEndpoint
 from router.pipeline.subgraphs import Subgraphs
@@ -69,7 +70,9 @@ class RouterApp:
         self._settings = settings
         self._subgraphs = subgraphs
         self._clients = Clients(settings)
-        self._callers = Callers(self._clients, TokenVerifier(settings.tokens, key_source))
+        self._callers = Callers(
+            self._clients, TokenVerifier(settings.tokens, key_source), RateLimiter(settings.rate_limits)
+        )
         self._look_up = LookUp(MemoryStore(settings.persisted.size) if settings.persisted.automatic else None)
         self._rules = rules
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="router")

@@ -92,6 +92,23 @@ class Rate(BaseModel):
     burst: int = Field(ge=1, description="Requests at once, after a pause.")
 
 
+class RateLimits(BaseModel):
+    """How often callers may ask, in this process. A client with a rate of its own is held to that alone."""
+
+    enabled: bool = Field(default=True, description="Answer those who ask too often with 429.")
+    anonymous: Rate = Field(
+        default_factory=lambda: Rate(per_second=10, burst=20), description="Of one address, without a valid token."
+    )
+    signed_in: Rate = Field(default_factory=lambda: Rate(per_second=30, burst=60), description="Of one person.")
+    callers: int = Field(default=100_000, description="Callers that are remembered.")
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        description="How many proxies of yours stand before the router, each adding to `X-Forwarded-For`. 0: the "
+        "header is not believed.",
+    )
+
+
 class ClientSettings(BaseModel):
     """A program that uses the graph: a front end, a partner's integration."""
 
@@ -234,6 +251,7 @@ class Settings(BaseSettings):
     safelist: bool = Field(
         default=False, description="Nobody may run what is in no manifest. Not in force while `dev` is on."
     )
+    rate_limits: RateLimits = Field(default_factory=lambda: RateLimits())
     cost: CostSettings = Field(default_factory=lambda: CostSettings())
     persisted: PersistedSettings = Field(default_factory=lambda: PersistedSettings())
 

@@ -13,6 +13,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
 
+PEER = ":peer"
+"""Beside a request's headers: the address it came from. No header can have this name."""
+
 
 class Disconnected(Exception):
     """The client has gone."""
@@ -28,6 +31,10 @@ def read_headers(scope: Scope, max_count: int, max_bytes: int) -> dict[str, str]
     for name, value in raw:
         key, text = name.decode("latin-1"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    peer = scope.get("client")
+    headers.pop(PEER, None)
+    if peer is not None:
+        headers[PEER] = peer[0]
     return headers
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from router.errors import RequestError
 from router.pipeline.auth import Identity, TokenVerifier
 from router.pipeline.clients import Client, Clients
+from router.pipeline.rate_limits import RateLimiter
 from router.pipeline.signed_in import EndedSessions
 
 
@@ -21,10 +23,24 @@ class Caller:
 class Callers:
     """Finds out who sent a request."""
 
-    def __init__(self, clients: Clients, tokens: TokenVerifier) -> None:
+    def __init__(self, clients: Clients, tokens: TokenVerifier, limiter: RateLimiter) -> None:
+        self._limiter = limiter
         self.ended_sessions = EndedSessions()
         self._clients = clients
         self._tokens = tokens
+
+    async def admit(self, headers: Mapping[str, str]) -> Caller:
+        """The caller, whose request is counted. Raises RequestError like ``identify``, and (429) for asking too often.
+
+        Guesses of keys and tokens are counted by address.
+        """
+        try:
+            caller = await self.identify(headers)
+        except RequestError:
+            self._limiter.admit_stranger(headers)
+            raise
+        self._limiter.admit(caller.client, caller.identity, headers)
+        return caller
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:
         """The caller. Raises RequestError for a key or a token that is not valid, and for a session that has ended."""

@@ -125,4 +125,7 @@ async def _send_answer(send: Send, answer: Answer, media: Accepted, cors: RawHea
     media_type = media.single or JSON
     # With application/json, 200 tells that the GraphQL server answered, whatever it said.
     status = answer.status if answer.malformed or media_type == RESPONSE_JSON else 200
-    await send_whole(send, status, CONTENT_TYPES[media_type], answer.body, [*cors, *STATUS_HEADERS.get(status, ())])
+    headers = [*cors, *STATUS_HEADERS.get(status, ())]
+    if answer.retry_after is not None:
+        headers.append((b"retry-after", str(answer.retry_after).encode()))
+    await send_whole(send, status, CONTENT_TYPES[media_type], answer.body, headers)

@@ -56,6 +56,7 @@ class Answer:
     body: bytes
     status: int = 200
     malformed: bool = False
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class Pipeline:
         seen: Seen,
     ) -> Answer | Stream:
         settings = self._settings
-        caller = await self._callers.identify(headers)
+        caller = await self._callers.admit(headers)
         identity = caller.identity
         found = await self._look_up.find(request, caller.client)
         operation = await self._graph.documents.operation(found.text, request.operation_name)
@@ -236,7 +237,7 @@ def refusal(error: RequestError, trace_id: str | None = None) -> Answer:
         entry["extensions"] = extensions
         errors.append(entry)
     # Without "data": the request was refused before it was executed (GraphQL specification, 7.1).
-    return Answer(write_json({"errors": errors}), error.status, error.malformed)
+    return Answer(write_json({"errors": errors}), error.status, error.malformed, error.retry_after)
 
 
 def _coerced(operation: PreparedOperation, raw: dict[str, Any]) -> dict[str, Any]:

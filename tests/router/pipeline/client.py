@@ -33,14 +33,16 @@ async def call(
     body: bytes = b"",
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
+    peer: str | None = None,
 ) -> Response:
-    """One HTTP request."""
+    """One HTTP request, from the address ``peer``."""
     scope = {
         "type": "http",
         "method": method,
         "path": path,
         "query_string": urlencode(query or {}).encode(),
         "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+        "client": (peer, 50000) if peer else None,
     }
     incoming = [{"type": "http.request", "body": body}]
     sent: list[Any] = []
