@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 import uvloop
 from pydantic import ValidationError
 
+from db import telemetry
 from dure import preflight, secrets
 from dure.errors import StartError
 from dure.progress import console, errors
 from dure.settings import Settings
+from router.telemetry import logs
 
 app = typer.Typer(
     help="One commerce platform behind one GraphQL graph.",
@@ -32,7 +32,7 @@ app.add_typer(part, name="part")
 
 def main() -> None:
     """Run the command; a StartError is one line and exit code 1."""
-    _log_plainly()
+    logs.configure("warning", "auto")
     try:
         app()
     except StartError as error:
@@ -177,10 +177,20 @@ def _settings() -> Settings:
     preflight.check_folder(data_dir)
     secrets.put_into_environment(data_dir)
     try:
-        return Settings()  # type: ignore[call-arg]  # from the environment
+        settings = Settings()  # type: ignore[call-arg]  # from the environment
     except ValidationError as error:
         lines = [f"DURE_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
         raise StartError("; ".join(lines)) from None
+    logs.configure(settings.log_level, settings.log_format, None, _add_cause)
+    return settings
+
+
+def _add_cause(_logger: Any, _method: str, event: Any) -> Any:
+    """Lines of work for an event or a subgraph's request belong to its trace."""
+    cause = telemetry.cause()
+    if cause is not None:
+        event.setdefault("trace_id", cause.traceparent[3:35])
+    return event
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -189,12 +199,3 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
             return runner.run(work)
         except asyncio.CancelledError:
             return None
-
-
-def _log_plainly() -> None:
-    """Warnings and worse, as lines on standard error."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING)

@@ -12,18 +12,18 @@ from starlette.types import ASGIApp
 
 from db import telemetry
 from dure import demo_data, subgraphs
-from dure.assembly import build, make_broker, make_changes, make_runtime
+from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime
 from dure.databases import migrate, until_told
 from dure.doors import by_prefix
+from dure.observe import observed, showing
 from dure.progress import step
 from dure.serve import router_settings, serve
 from dure.settings import Settings
-from messaging.broker import Broker
-from router.app import create_app
+from router.app import RouterApp, create_app
 from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse, Transport
-from subgraphs.kit.changes import Changes
+from router.telemetry import Telemetry
 from subgraphs.kit.execute import GraphQLEndpoint
-from subgraphs.kit.subgraph import Subgraph
+from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker, supervise
 from subgraphs.payments.settings import Settings as PaymentSettings
 from subgraphs.payments.simulator.app import Simulator, create_simulator
@@ -41,32 +41,40 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
             settings.data_dir / "provider.sqlite",
             secret_key=PaymentSettings().provider_secret_key.get_secret_value(),
         )
-        built = _build_all(settings, broker, make_changes(settings), simulator, stack)
-        app = _doors(settings, built, simulator)
+        seen = observed(settings, "dure")
+        changes = make_changes(settings)
+        runtimes = {name: make_runtime(settings, name, broker, changes) for name in subgraphs.ALL}
+        databases = {name: runtime.database for name, runtime in runtimes.items()}
+        for database in databases.values():
+            stack.push_async_callback(database.close)
+        built = _build_all(runtimes, simulator)
+        router = _router(settings, built, seen.router)
+        router.ending_sessions = ending_sessions(changes)
+        app = _doors(settings, built, simulator, router)
         workers = [worker for subgraph in built.values() for worker in subgraph.workers]
         workers.append(Worker("provider.webhooks", simulator.run))
-        async with _background(workers):
+        async with _background(workers), showing(settings, seen, settings.port, databases, router.health):
             if loaded:
                 with step("telling the subgraphs of one another's data"):
                     await until_told(settings)
-            await serve(app, settings.host, settings.port, announce)
+            await serve(app, settings.host, settings.port, announce, router.drain)
 
 
-def _build_all(
-    settings: Settings, broker: Broker, changes: Changes, simulator: Simulator, stack: AsyncExitStack
-) -> dict[str, Subgraph]:
+def _build_all(runtimes: Mapping[str, Runtime], simulator: Simulator) -> dict[str, Subgraph]:
     built: dict[str, Subgraph] = {}
-    for name in subgraphs.ALL:
-        runtime = make_runtime(settings, name, broker, changes)
-        stack.push_async_callback(runtime.database.close)
+    for name, runtime in runtimes.items():
         given = {"send": AsgiSender(simulator)} if name == "payments" else {}
         built[name] = build(name, runtime, **given)
     return built
 
 
-def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator) -> ASGIApp:
+def _router(settings: Settings, built: Mapping[str, Subgraph], shared: Telemetry) -> RouterApp:
     transports: dict[str, Transport] = {name: in_process(subgraph.endpoint, name) for name, subgraph in built.items()}
-    router = create_app(settings.supergraph_sdl, router_settings(settings), transports, built["users"].app.state.jwks)
+    keys = built["users"].app.state.jwks
+    return create_app(settings.supergraph_sdl, router_settings(settings), transports, keys, telemetry=shared)
+
+
+def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator, router: RouterApp) -> ASGIApp:
     simulator.deliver_to(_post_to(built["payments"].app, "/webhooks/toss"))
     doors: dict[str, ASGIApp] = {"/webhooks": built["payments"].app}
     if settings.dev:

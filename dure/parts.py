@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from db.session import Database
 from dure import subgraphs
-from dure.assembly import build, make_broker, make_changes, make_runtime
+from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime
 from dure.doors import Forward, by_prefix
+from dure.observe import observed, showing
 from dure.serve import router_settings, serve
 from dure.settings import Settings
 from router.app import create_app
@@ -32,13 +34,22 @@ def url_of(settings: Settings, name: str) -> str:
 async def run_api(settings: Settings, name: str, announce: Callable[[], None]) -> None:
     """A subgraph's API."""
     async with AsyncExitStack() as stack:
-        await serve(_open(settings, name, stack).app, settings.bind_host, port_of(settings, name), announce)
+        seen = observed(settings, name)
+        opened, database = _open(settings, name, stack)
+        # Its workers, in another process, look at the outbox.
+        async with showing(settings, seen, port_of(settings, name), {}):
+            seen.meters.pool.labels(name).set_function(database.connections_in_use)
+            await serve(opened.app, settings.bind_host, port_of(settings, name), announce)
 
 
 async def run_workers(settings: Settings, name: str) -> None:
     """A subgraph's relay, consumer and sweepers."""
     async with AsyncExitStack() as stack:
-        await supervise(list(_open(settings, name, stack).workers))
+        seen = observed(settings, f"{name}-workers")
+        opened, database = _open(settings, name, stack)
+        port = port_of(settings, name) + settings.internal_offset
+        async with showing(settings, seen, port, {name: database}):
+            await supervise(list(opened.workers))
 
 
 async def run_provider(settings: Settings) -> None:
@@ -53,20 +64,23 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     """The router before subgraphs that are processes of their own."""
     urls = {name: url_of(settings, name) + "/graphql" for name in subgraphs.ALL}
     jwks = url_of(settings, "users") + "/.well-known/jwks.json"
-    router = create_app(settings.supergraph_sdl, router_settings(settings, urls, jwks))
+    seen = observed(settings, "router")
+    router = create_app(settings.supergraph_sdl, router_settings(settings, urls, jwks), telemetry=seen.router)
+    router.ending_sessions = ending_sessions(make_changes(settings))
     doors = {"/webhooks": Forward(url_of(settings, "payments"))}
     if settings.dev:
         doors["/dev"] = Forward(url_of(settings, "users"))
         doors["/provider/"] = Forward(PaymentSettings().provider_url)
     try:
-        await serve(by_prefix(doors, router), settings.host, settings.port, announce)
+        async with showing(settings, seen, settings.port, {}, router.health):
+            await serve(by_prefix(doors, router), settings.host, settings.port, announce, router.drain)
     finally:
         await asyncio.gather(*(door.close() for door in doors.values()))
 
 
-def _open(settings: Settings, name: str, stack: AsyncExitStack) -> Subgraph:
+def _open(settings: Settings, name: str, stack: AsyncExitStack) -> tuple[Subgraph, Database]:
     broker = make_broker(settings)
     stack.push_async_callback(broker.close)
     runtime = make_runtime(settings, name, broker, make_changes(settings))
     stack.push_async_callback(runtime.database.close)
-    return build(name, runtime)
+    return build(name, runtime), runtime.database

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -29,6 +30,22 @@ class Settings(CommonSettings):
     subgraph_url: str = Field(
         default="http://127.0.0.1:{port}",
         description="In split mode: where the parts reach a subgraph; {subgraph} stands for its name, {port} its port.",
+    )
+    internal_host: str = Field(default="127.0.0.1", description="Address of the operators' ports.")
+    internal_offset: int = Field(
+        default=1000,
+        description="Metrics and health details are at a process's own port plus this (workers: their subgraph's port "
+        "plus twice this). 0: nowhere.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, description="Where traces are sent (OTLP over HTTP, `http://host:4318/v1/traces`). None: nowhere."
+    )
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="Share of traces begun here that are recorded; others as callers say."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="Least level.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="Lines of the log; `auto`: for people on a terminal, else JSON."
     )
     demo_data: bool | None = Field(
         default=None, description="Load the demo's data at start, if it is not there yet. Not given: when `dev` is on."

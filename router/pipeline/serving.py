@@ -86,7 +86,13 @@ async def listening(app: Any, host: str, port: int | None) -> AsyncIterator[None
         yield
         return
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1
+        app,
+        log_level="warning",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
     )
     server = DrainingServer(config)
     task = asyncio.create_task(server.serve([listener]))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from db import telemetry
+
 log = structlog.get_logger()
 
 
@@ -58,14 +60,21 @@ async def supervise(workers: list[Worker]) -> None:
     """Run all workers until cancelled; one that ends by an error is logged and started again after a second."""
 
     async def keep(worker: Worker) -> None:
+        meters = telemetry.meters()
         while True:
             try:
+                if meters is not None:
+                    meters.workers.labels(worker.name).set(1)
                 await worker.run()
             except Exception:
+                telemetry.count(lambda each: each.restarts, 1, worker.name)
                 log.exception("worker.crashed", worker=worker.name)
                 await asyncio.sleep(1)
             else:
                 return
+            finally:
+                if meters is not None:
+                    meters.workers.labels(worker.name).set(0)
 
     async with asyncio.TaskGroup() as group:
         for worker in workers:
