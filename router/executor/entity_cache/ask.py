@@ -224,7 +224,9 @@ class _Asking:
         named = format_tags(kept.formats, unit.representation or {})
         if named is None:
             return None
-        tags = dict.fromkeys((subgraph_tag(self._kept.fetch.subgraph), *named, *tags_of(kept.spot, value)))
+        tags = dict.fromkeys(
+            (subgraph_tag(self._kept.fetch.subgraph), *named, *tags_of(kept.spot, value, unit.representation))
+        )
         extensions = response.extensions or {}
         told = extensions.get("entityVersions")
         versions = {tag: told[tag] for tag in tags if tag in told} if isinstance(told, dict) else {}

@@ -83,6 +83,11 @@ def entity_tag(type_name: str, id_: str) -> str:
     return f"{type_name}:{id_}"
 
 
+def entity_changed(type_name: str, id_: str, version: int | None = None) -> list[Purge]:
+    """The purges for an entity that has changed: by its name, and of what holds it without saying so."""
+    return [Purge(entity_tag(type_name, id_), version), Purge(unnamed_tag(type_name))]
+
+
 def type_tag(type_name: str) -> str:
     """The tag of everything that holds an entity of this type."""
     return f"type:{type_name}"

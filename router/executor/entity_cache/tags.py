@@ -14,9 +14,9 @@ from router.supergraph.model import Supergraph, named_type
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """An object of the answer. ``entities``: the entity types it may be, with the names of their ids in the answer."""
+    """An object of the answer. ``entities``: the entity types it may be, each with its id's field and that field's name in the answer."""
 
-    entities: tuple[tuple[str, str | None], ...]
+    entities: tuple[tuple[str, str, str | None], ...]
     typename: str | None
     members: tuple[tuple[str, Spot], ...]
 
@@ -45,7 +45,7 @@ def spot_of(supergraph: Supergraph, type_name: str, selections: SelectionSetNode
         field = id_field(supergraph, name)
         if field is not None:
             keys = [node for parent, node in fields if node.name.value == field and _covers(supergraph, parent, name)]
-            entities.append((name, _response_name(keys[0]) if keys else None))
+            entities.append((name, field, _response_name(keys[0]) if keys else None))
     typenames = [_response_name(node) for parent, node in fields if node.name.value == "__typename"]
     members = []
     for parent, node in fields:
@@ -57,24 +57,24 @@ def spot_of(supergraph: Supergraph, type_name: str, selections: SelectionSetNode
     return Spot(tuple(entities), typenames[0] if typenames else None, tuple(members))
 
 
-def tags_of(spot: Spot, value: Any) -> Iterator[str]:
-    """The tags of a part of an answer."""
+def tags_of(spot: Spot, value: Any, representation: Any = None) -> Iterator[str]:
+    """The tags of a part of an answer; of an entity that was asked for, its ``representation`` may tell the id."""
     if isinstance(value, list):
         for item in value:
             yield from tags_of(spot, item)
     elif isinstance(value, dict):
-        yield from _own_tags(spot, value)
+        yield from _own_tags(spot, value, representation or {})
         for name, below in spot.members:
             yield from tags_of(below, value.get(name))
 
 
-def _own_tags(spot: Spot, value: dict[str, Any]) -> Iterator[str]:
+def _own_tags(spot: Spot, value: dict[str, Any], representation: dict[str, Any]) -> Iterator[str]:
     found = value.get(spot.typename) if spot.typename is not None else None
-    for name, id_name in spot.entities:
+    for name, field, id_name in spot.entities:
         if len(spot.entities) > 1 and found is not None and found != name:
             continue
         yield type_tag(name)
-        id_ = value.get(id_name) if id_name is not None else None
+        id_ = value.get(id_name) if id_name is not None else representation.get(field)
         if id_ is None:
             yield unnamed_tag(name)
         else:
