@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from db.redis import connect
@@ -30,6 +31,12 @@ def make_broker(settings: Settings) -> Broker:
 def make_changes(settings: Settings) -> Changes:
     """Redis channels where a URL is given, else channels of this process."""
     return RedisChanges(connect(settings.redis_url)) if settings.redis_url else InProcessChanges()
+
+
+async def ending_sessions(changes: Changes) -> AsyncIterator[str]:
+    """The ids of sessions as they end, for the router: their tokens and subscriptions end with them."""
+    async for topic in changes.listen("session:*"):
+        yield topic.removeprefix("session:")
 
 
 def make_runtime(settings: Settings, name: str, broker: Broker, changes: Changes) -> Runtime:

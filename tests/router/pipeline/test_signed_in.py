@@ -50,7 +50,7 @@ async def test_a_stream_ends_with_the_session_and_says_why() -> None:
     async with asyncio.timeout(1):
         assert b"UNAUTHENTICATED" in await waiting
         assert [each async for each in stream] == []
-    assert source.ag_frame is None, "its source is closed"
+    assert [each async for each in source] == [], "its source is closed"
     assert not sessions._watchers
 
 
