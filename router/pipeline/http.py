@@ -7,10 +7,12 @@ import logging
 
 from router.errors import RequestError, RequestErrorCode
 from router.pipeline.asgi import Disconnected, RawHeaders, Receive, Scope, Send, read_body, read_headers, send_whole
+from router.pipeline.departure import unless_gone
 from router.pipeline.media_types import JSON, RESPONSE_JSON, Accepted, accepted, is_json
 from router.pipeline.origins import Origins
 from router.pipeline.pipeline import Answer, Headers, Pipeline, Stream, refusal
 from router.pipeline.request import GraphQLRequest, from_body, from_query_string
+from router.pipeline.shedding import Admission
 from router.pipeline.streams import framing, send_stream
 from router.settings import Settings
 from router.telemetry.tracing import Tracing, ensure_trace
@@ -39,6 +41,8 @@ class HttpEndpoint:
         """Once it is set, streams are completed."""
         self._settings = settings
         self._origins = Origins(settings)
+        bounds = settings.resilience
+        self._admission = Admission(bounds.requests, bounds.requests_floor, bounds.lag)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -66,9 +70,17 @@ class HttpEndpoint:
             await _send_answer(send, refusal(internal_error(), ensure_trace(headers)), media, cors)
 
     async def _result(self, scope: Scope, receive: Receive, headers: Headers, media: Accepted) -> Answer | Stream:
-        request = await self._request(scope, receive, headers)
-        is_get = scope["method"] == "GET"
-        return await self.pipeline.answer(request, headers, only_queries=is_get, defer=media.stream is not None)
+        # Until there is an answer, or a stream has begun: a stream that lives for hours holds no place.
+        if not self._admission.enter():
+            message = "Too many requests just now."
+            raise RequestError(RequestErrorCode.OVERLOADED, message, status=503, malformed=True, retry_after=1)
+        try:
+            request = await self._request(scope, receive, headers)
+            is_get = scope["method"] == "GET"
+            answer = self.pipeline.answer(request, headers, only_queries=is_get, defer=media.stream is not None)
+            return await unless_gone(receive, answer)
+        finally:
+            self._admission.leave()
 
     async def _request(self, scope: Scope, receive: Receive, headers: Headers) -> GraphQLRequest:
         method = scope["method"]

@@ -1,0 +1,114 @@
+"""More requests than the process can take, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse
+from router.pipeline.shedding import AdaptiveLimit
+from router.settings import ResilienceSettings, Settings
+from tests.router.pipeline.client import call
+from tests.router.pipeline.subgraphs import router, subgraphs
+
+JSON = {"content-type": "application/json"}
+
+
+class Held:
+    """A subgraph that answers when it is told, and notes who stopped waiting."""
+
+    def __init__(self) -> None:
+        self.free, self.asked, self.left = asyncio.Event(), asyncio.Semaphore(0), asyncio.Event()
+        self.transport = InProcessTransport(self._execute)
+
+    async def _execute(self, _: SubgraphRequest) -> SubgraphResponse:
+        self.asked.release()
+        try:
+            await self.free.wait()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+        return SubgraphResponse({"me": {"id": "1"}, "rename": {"id": "1"}})
+
+
+def held_router(held: Held, **bounds: int) -> Any:
+    served = subgraphs()
+    served["accounts"].transport = held.transport
+    return router(served, Settings(resilience=ResilienceSettings(**bounds)))
+
+
+async def test_what_is_too_much_is_refused_at_once_and_told_when_to_come_again() -> None:
+    """The request above the limit gets 503 with Retry-After; health answers; those inside are served; then all are."""
+    held = Held()
+    app = held_router(held, requests=1)
+    first = asyncio.create_task(call(app, body=b'{"query":"{me{id}}"}', headers=JSON))
+    await held.asked.acquire()
+    shed = await call(app, body=b'{"query":"{me{id}}"}', headers=JSON)
+    assert (shed.status, shed.headers["retry-after"]) == (503, "1")
+    assert shed.json["errors"][0]["extensions"]["code"] == "OVERLOADED"
+    assert (await call(app, "GET", "/health")).status == 200
+    held.free.set()
+    assert (await first).json == {"data": {"me": {"id": "1"}}}
+    assert (await call(app, body=b'{"query":"{me{id}}"}', headers=JSON)).status == 200
+
+
+async def _leave(app: Any, body: bytes, held: Held) -> asyncio.Task[None]:
+    """A client that sends a request and goes once a subgraph works on it."""
+    incoming: list[Any] = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Any:
+        if incoming:
+            return incoming.pop()
+        await held.asked.acquire()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        raise AssertionError("nobody is there")
+
+    raw = [(name.encode(), value.encode()) for name, value in JSON.items()]
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": raw}
+    task = asyncio.create_task(app(scope, receive, send))
+    await asyncio.wait_for(task, 10)
+    return task
+
+
+async def test_a_client_that_leaves_takes_its_query_along() -> None:
+    """The subgraph's work is cancelled, and the place is free again."""
+    held = Held()
+    app = held_router(held, requests=1)
+    await _leave(app, b'{"query":"{me{id}}"}', held)
+    await asyncio.wait_for(held.left.wait(), 5)
+    held.free.set()
+    assert (await call(app, body=b'{"query":"{me{id}}"}', headers=JSON)).status == 200
+
+
+async def test_a_mutation_outlives_its_client() -> None:
+    """What was sent goes on to its end."""
+    held = Held()
+    await _leave(held_router(held), b'{"query":"mutation{rename(name:\\"x\\"){id}}"}', held)
+    await asyncio.sleep(0)
+    assert not held.left.is_set()
+    held.free.set()
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 600))))
+def test_the_limit_keeps_its_bounds(seen: list[tuple[float, int]]) -> None:
+    """Whatever the loop does."""
+    limit = AdaptiveLimit(512, 64, 0.05)
+    for lag, running in seen:
+        limit.observed(lag, running)
+        assert 64 <= limit.value <= 512
+
+
+def test_the_limit_follows_the_loop() -> None:
+    """A loop that is late lowers it to the floor; one that is on time and busy raises it to the top again."""
+    limit = AdaptiveLimit(512, 64, 0.05)
+    for _ in range(30):
+        limit.observed(0.2, limit.value)
+    assert limit.value == 64
+    for _ in range(100):
+        limit.observed(0.0, limit.value)
+    assert limit.value == 512
