@@ -14,7 +14,10 @@ from router.supergraph.model import Supergraph, named_type
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """An object of the answer. ``entities``: the entity types it may be, each with its id's field and that field's name in the answer."""
+    """An object of the answer.
+
+    ``entities``: the entity types it may be, each with its id's field and that field's name in the answer.
+    """
 
     entities: tuple[tuple[str, str, str | None], ...]
     typename: str | None

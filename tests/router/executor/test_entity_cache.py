@@ -71,6 +71,7 @@ class Shop:
         self.failing = False
         self.tells_versions = False
         self.gate: asyncio.Event | None = None
+        self.calls = asyncio.Semaphore(0)
         self.transports = {"lists": InProcessTransport(self._lists), "items": InProcessTransport(self._items)}
 
     def compiled(self, query: str) -> CompiledPlan:
@@ -92,6 +93,7 @@ class Shop:
         who = request.headers["who"]
         ids = [each["id"] for each in (request.variables or {})["representations"]]
         self.asked.append((who, ids))
+        self.calls.release()
         read = [(id_, self.versions[id_]) for id_ in ids]
         await asyncio.sleep(random.random() * self.delay)
         if self.gate is not None:
@@ -183,8 +185,7 @@ async def test_requests_at_once_share_one_fetch_and_survive_its_leader() -> None
     shop.gate = asyncio.Event()
     compiled = shop.compiled(PUBLIC)
     tasks = [asyncio.create_task(shop.ask(compiled, cache, ["1"])) for _ in range(50)]
-    while not shop.asked:
-        await asyncio.sleep(0)
+    await shop.calls.acquire()
     tasks[0].cancel()
     shop.gate.set()
     answers = await asyncio.gather(*tasks[1:])
@@ -199,13 +200,11 @@ async def test_a_slow_answer_does_not_come_back_after_a_purge(store: Store) -> N
     shop.gate = asyncio.Event()
     compiled = shop.compiled(PUBLIC)
     slow = asyncio.create_task(shop.ask(compiled, cache, ["1"]))
-    while not shop.asked:
-        await asyncio.sleep(0)
+    await shop.calls.acquire()
     shop.versions["1"] = 1
     await store.purge([Purge("Item:1")])
     quick = asyncio.create_task(shop.ask(compiled, cache, ["1"]))
-    while len(shop.asked) < 2:
-        await asyncio.sleep(0)
+    await shop.calls.acquire()
     shop.gate.set()
     assert (await slow)["data"]["items"][0]["version"] == 0
     assert (await quick)["data"]["items"][0]["version"] == 1
