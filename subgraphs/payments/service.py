@@ -131,21 +131,32 @@ class Service:
             await self.refunder.carry_out(job)
         return refund_id
 
-    async def hint(self, order_id: str, secret: str | None, *, is_deposit: bool) -> bool:
-        """A webhook says that the payment of ``order_id`` changed: have the provider asked. False for a forged one."""
+    async def hint(self, order_id: str, secret: str | None, *, is_deposit: bool, status: str | None = None) -> bool:
+        """A webhook says that the payment of ``order_id`` changed: have the provider asked. False for a forged one.
+
+        ``status``: what it changed to, as the provider calls it; what is known already is not asked for again.
+        """
         async with self._database.read() as connection:
-            query = select(payments.c.id, payments.c.account_secret_sealed).where(
-                payments.c.provider_order_id == order_id
-            )
+            query = select(payments).where(payments.c.provider_order_id == order_id)
             row = (await connection.execute(query)).first()
         if row is None:
             return True  # not ours: nothing to look at, and nothing to send again
         if is_deposit and not self._is_secret(row.account_secret_sealed, secret):
             return False
+        if status is not None and self._is_old_news(row, status):
+            return True
         change = update(payments).where(payments.c.id == row.id).values(attend_at=self._now())
         await self._database.run(lambda tx: tx.execute(change))
         self.charger.alarm.ring()
         return True
+
+    def _is_old_news(self, row: Any, status: str) -> bool:
+        """Whether "paid" is said of what is known to be paid, or of what a worker is charging at this moment."""
+        if status != "DONE" or row.refunded:
+            return False
+        if row.status == PaymentStatus.IN_PROGRESS.value:
+            return row.attend_at is not None and bool(row.attend_at > self._now())
+        return bool(row.captured == row.amount)
 
     def _is_secret(self, sealed: str | None, given: str | None) -> bool:
         if sealed is None:

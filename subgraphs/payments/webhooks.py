@@ -23,12 +23,18 @@ def add_webhooks(app: FastAPI, service: Service) -> None:
             return Response(status_code=400)
         if "eventType" in body:
             data = body.get("data")
-            order_id, secret, is_deposit = data.get("orderId") if isinstance(data, Mapping) else None, None, False
+            said: Mapping[str, Any] = data if isinstance(data, Mapping) else {}
+            order_id, status, secret, is_deposit = said.get("orderId"), said.get("status"), None, False
         else:  # DEPOSIT_CALLBACK has no envelope
-            order_id, secret, is_deposit = body.get("orderId"), body.get("secret"), True
+            order_id, status, secret, is_deposit = body.get("orderId"), None, body.get("secret"), True
         if not isinstance(order_id, str) or len(order_id) > 64:
             return Response(status_code=200)
-        genuine = await service.hint(order_id, secret if isinstance(secret, str) else None, is_deposit=is_deposit)
+        genuine = await service.hint(
+            order_id,
+            secret if isinstance(secret, str) else None,
+            is_deposit=is_deposit,
+            status=status if isinstance(status, str) else None,
+        )
         return Response(status_code=200 if genuine else 403)
 
 
