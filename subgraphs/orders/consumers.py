@@ -28,6 +28,8 @@ from messaging.events.payments import (
     PaymentMethodChanged,
 )
 from messaging.events.products import (
+    StockClaimed,
+    StockClaimReleased,
     StockCommitRejected,
     StockCommitted,
     StockRejected,
@@ -38,7 +40,7 @@ from messaging.events.products import (
 from messaging.events.users import PartnerChanged, UserChanged
 from subgraphs.orders.domain.saga import Answer
 from subgraphs.orders.domain.states import PROGRESS_OF_SHIPMENT, OrderStatus
-from subgraphs.orders.service import copies
+from subgraphs.orders.service import claimed, copies
 from subgraphs.orders.service.live import Live
 from subgraphs.orders.service.saga import News, advance
 
@@ -65,6 +67,8 @@ def handlers(live: Live, now: Callable[[], datetime], *, ask_again_after: float)
 
     return {
         **{event: answers(read) for event, read in NEWS.items()},
+        StockClaimed: _keeping(claimed.keep_claims),
+        StockClaimReleased: _keeping(claimed.keep_claims),
         VariantChanged: _keeping(copies.keep_variants),
         AddressChanged: _keeping(copies.keep_addresses),
         PaymentMethodChanged: _keeping(copies.keep_payment_methods),
@@ -145,6 +149,8 @@ NEWS: Mapping[type[EventData], Callable[[Any], News | None]] = {
 
 CONSUMES: tuple[type[EventData], ...] = (
     *NEWS,
+    StockClaimed,
+    StockClaimReleased,
     VariantChanged,
     AddressChanged,
     PaymentMethodChanged,

@@ -86,9 +86,12 @@ class Mutation:
         async def place() -> str:
             named = [_line(line, ["input", "lines", str(index)]) for index, line in enumerate(input.lines)]
             lines = merge_lines(named, ["input", "lines"])
-            body = [[line.variant_id, line.quantity] for line in lines] + _terms(input)
+            named_claim = given(input.claim_id)
+            claim = None if named_claim is None else local_id("StockClaim", named_claim, field=["input", "claimId"])
+            body = [[line.variant_id, line.quantity] for line in lines] + _terms(input) + ([claim] if claim else [])
             request = _request(buyer, "orderCreate", idempotency_key, body)
-            return await _placed(context, _command(buyer, "BUY_NOW", input, request, lines=lines))
+            source = "FLASH_SALE" if claim else "BUY_NOW"
+            return await _placed(context, _command(buyer, source, input, request, lines=lines, claim=claim))
 
         return await _order_payload(context, place())
 
@@ -146,6 +149,7 @@ def _command(
     *,
     lines: tuple[Line, ...] = (),
     cart: CartRef | None = None,
+    claim: str | None = None,
 ) -> PlaceOrder:
     if not input.address_id:
         raise Rejected("ADDRESS_REQUIRED", "Where shall it go?", ["input", "addressId"])
@@ -159,6 +163,7 @@ def _command(
         request=request,
         lines=lines,
         cart=cart,
+        claim_id=claim,
     )
 
 

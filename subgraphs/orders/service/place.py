@@ -24,7 +24,7 @@ from subgraphs.orders import models
 from subgraphs.orders.domain import placing
 from subgraphs.orders.domain.placing import MISSING, Line, Priced
 from subgraphs.orders.domain.saga import placed
-from subgraphs.orders.service import telling
+from subgraphs.orders.service import claimed, telling
 from subgraphs.orders.service.copies import Facts, facts_for
 from subgraphs.orders.service.saga import SEOUL, SOURCE, new_saga_row
 from subgraphs.orders.settings import Settings
@@ -52,6 +52,8 @@ class PlaceOrder:
     request: idempotency.Request
     lines: tuple[Line, ...] = ()
     cart: CartRef | None = None
+    claim_id: str | None = None
+    """The claim of a flash sale whose units and price the order takes."""
 
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -72,13 +74,14 @@ async def place_orders(
     fresh = [index for index, result in enumerate(results) if result is None]
     carts = await _lock_carts(tx, [commands[index].cart for index in fresh])
     facts = await _facts(tx, [commands[index] for index in fresh], carts)
+    held = await claimed.lock(tx, [commands[index].claim_id for index in fresh])
     taken: set[str] = set()
     accepted: list[tuple[PlaceOrder, Priced, dict[str, Any]]] = []
     refused: list[PlaceOrder] = []
     for index in fresh:
         command = commands[index]
         try:
-            priced = _decide(command, carts, facts, taken)
+            priced = _decide(command, carts, claimed.priced(command, facts, held, taken, now), taken)
         except Rejected as rejected:
             results[index] = rejected
             refused.append(command)
@@ -86,8 +89,7 @@ async def place_orders(
             order = _order_row(command, priced, facts, now)
             accepted.append((command, priced, order))
             results[index] = order["id"]
-            if command.cart:
-                taken.add(command.cart.cart_id)
+            taken |= {each for each in (command.claim_id, command.cart and command.cart.cart_id) if each}
     await _forget_keys(tx, refused)
     await _write(tx, accepted, now, settings)
     failpoint("orders.place.before_commit")
@@ -198,6 +200,7 @@ def _order_row(command: PlaceOrder, priced: Priced, facts: Facts, now: datetime)
         "number": order_number(now),
         "buyer_id": command.buyer_id,
         "cart_id": command.cart.cart_id if command.cart else None,
+        "claim_id": command.claim_id,
         "source": command.source,
         "status": "PENDING",
         "currency": priced.currency,

@@ -91,7 +91,7 @@ def confirmed(order: Any, lines: Sequence[Any]) -> EventData:
 
 def _reservation(order: Any, lines: Sequence[Any]) -> EventData:
     wanted = tuple(StockLine(variant_id=line.variant_id, quantity=line.quantity) for line in lines)
-    return StockReservationRequested(order_id=order.id, buyer_id=order.buyer_id, lines=wanted)
+    return StockReservationRequested(order_id=order.id, buyer_id=order.buyer_id, lines=wanted, claim_id=order.claim_id)
 
 
 def _event(order: Any, ask: Ask, reason: str, lines: Sequence[Any]) -> EventData:

@@ -31,6 +31,7 @@ class OrderCreateInput:
     lines: list[CartLineInput]
     address_id: strawberry.ID
     payment_method_id: strawberry.ID | None = strawberry.UNSET
+    claim_id: strawberry.ID | None = strawberry.UNSET
     expected_total: Decimal
 
 
