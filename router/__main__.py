@@ -78,35 +78,32 @@ def serve(
     """Serve a supergraph at /graphql, and follow its changes."""
     import asyncio
 
-    import uvicorn
+    import uvloop
     from pydantic import ValidationError
 
     from router.app import create_app
-    from router.pipeline.collector import spare_collector
+    from router.pipeline.serving import InternalDoor, serve_router
     from router.pipeline.supergraph_source import from_config, from_file
     from router.settings import read_settings
+    from router.telemetry import Telemetry, logs
+    from router.telemetry.export import exporting
 
     if supergraph is None and config is None:
         raise _failed("Give --supergraph FILE, or --config FILE with subgraphs to compose.")
     try:
         settings = read_settings(config, **({"dev": True} if dev else {}))
         source = from_file(supergraph) if supergraph is not None else from_config(cast(Path, config))
-        application = create_app(asyncio.run(source()), settings)
+        logs.configure(settings.log_level, settings.log_format)
+        traces = exporting("router", settings.trace_ratio, settings.otlp_endpoint)
+        telemetry = Telemetry(tracer=traces.get_tracer("router") if traces is not None else None)
+        application = create_app(asyncio.run(source()), settings, telemetry=telemetry)
     except (RouterError, ValidationError) as error:
         raise _failed(str(error)) from error
     application.source = source
-    spare_collector()
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        server_header=False,
-        ws_max_size=settings.limits.body_bytes,
-        timeout_graceful_shutdown=10,
-    )
+    watched = InternalDoor(telemetry.exposition, application.health)
+    uvloop.run(serve_router(application, application.drain, watched, settings, host, port))
+    if traces is not None:
+        traces.shutdown()
 
 
 # --- planning -----------------------------------------------------------------------------------------------------

@@ -101,6 +101,7 @@ class Pipeline:
         self._callers = callers
         self._look_up = look_up
         self._telemetry = telemetry
+        graph.plans.telemetry = telemetry
         secret = settings.claims_secret
         self._claims = ClaimsSigner(secret.get_secret_value(), settings.claims_lifetime) if secret else None
         self._sessions = Sessions(cache, settings, self._claims) if cache is not None else None

@@ -13,7 +13,9 @@ from typing import Any
 import uvicorn
 
 from router.pipeline.asgi import Receive, Scope, Send, send_whole
+from router.pipeline.collector import spare_collector
 from router.pipeline.health import Health
+from router.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +104,28 @@ async def listening(app: Any, host: str, port: int | None) -> AsyncIterator[None
         server.should_exit = True
         await asyncio.gather(task, return_exceptions=True)
         listener.close()
+
+
+async def serve_router(
+    app: Any, drain: Callable[[], Awaitable[None]], watched: InternalDoor, settings: Settings, host: str, port: int
+) -> None:
+    """Serve until SIGINT or SIGTERM, and for operators at a port of their own."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=settings.limits.body_bytes,
+        timeout_graceful_shutdown=settings.drain_timeout,
+    )
+    server = DrainingServer(config, drain)
+    server.stop_on_signals()
+    spare_collector()
+    async with listening(watched, settings.internal_host, settings.internal_port):
+        await server.serve()
 
 
 def _bind(host: str, port: int) -> socket.socket | None:
