@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
 LEASE = timedelta(seconds=30)
+ROWS_A_STEP = 512
+"""Rows leased in one transaction at most; a message takes up to MAX_EVENTS of them."""
+
 MAX_IN_FLIGHT = 4096
 """Events published and not yet confirmed."""
 
@@ -87,7 +90,7 @@ class Relay:
     """One subgraph's relay. Several may work on one outbox: each row is leased to one of them."""
 
     def __init__(
-        self, database: Database, outbox: Table, broker: Broker, *, batch: int = MAX_EVENTS, lease: timedelta = LEASE
+        self, database: Database, outbox: Table, broker: Broker, *, batch: int = ROWS_A_STEP, lease: timedelta = LEASE
     ) -> None:
         self._database = database
         self._outbox = outbox

@@ -119,7 +119,7 @@ class Buying:
         result = self.result
         while self._connections or result.unpaid:
             await asyncio.sleep(LOOK_SECONDS)
-            oldest = list(itertools.islice(result.unpaid, 500))
+            oldest = list(itertools.islice(result.unpaid, 1000))
             query = select(ORDERS.c.id, ORDERS.c.status).where(ORDERS.c.id.in_(oldest), ORDERS.c.status != "PENDING")
             async with self._orders.read() as connection:
                 rows = (await connection.execute(query)).all()
