@@ -39,7 +39,7 @@ LOOK_UP = (
     + """
 local floor = tonumber(redis.call('HGET', KEYS[1], 'floor'))
 local function after(entry, purge)
-  return entry[1] >= purge[1] and entry[2] >= purge[2]
+  return entry[1] >= tonumber(purge[1]) and entry[2] >= tonumber(purge[2])
 end
 local function counts(entry)
   if entry[1] < floor then return false end
@@ -51,7 +51,7 @@ local function counts(entry)
       if purged.blind and not after(entry, purged.blind) then return false end
       if purged.told then
         if version then
-          if version < purged.version then return false end
+          if version < tonumber(purged.version) then return false end
         elseif not after(entry, purged.told) then return false end
       end
     end
@@ -77,7 +77,8 @@ PURGE = (
     _BEGIN
     + """
 clock = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'clock', 1))
-local stamp = {tonumber(clock), tonumber(at) + tonumber(ARGV[1])}
+-- As text: cjson writes numbers with fourteen digits, and the clock has more.
+local stamp = {clock, string.format('%.0f', at + ARGV[1])}
 for i = 3, #ARGV, 2 do
   local known = redis.call('HGET', KEYS[1], ARGV[i])
   local purged = known and cjson.decode(known) or {}
@@ -85,12 +86,12 @@ for i = 3, #ARGV, 2 do
     purged.blind = stamp
   else
     purged.told = stamp
-    purged.version = math.max(purged.version or 0, tonumber(ARGV[i + 1]))
+    purged.version = string.format('%.0f', math.max(tonumber(purged.version or 0), tonumber(ARGV[i + 1])))
   end
   redis.call('HSET', KEYS[1], ARGV[i], cjson.encode(purged))
 end
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then
-  local later = string.format('%.0f', stamp[1] + 1)
+  local later = string.format('%.0f', clock + 1)
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'clock', later, 'floor', later)
 end

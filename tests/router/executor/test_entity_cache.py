@@ -285,6 +285,26 @@ async def test_the_storm_would_find_what_is_old() -> None:
     assert await _storm(Shop(delay=0.005), [Cache(MemoryStore(1_000_000))], honest=False) > 0
 
 
+@pytest.mark.parametrize("clock", [1_795_000_000_000_001, 1_795_000_000_000_049, 1_795_000_000_000_099])
+async def test_redis_counts_exactly(redis_url: str, clock: int) -> None:
+    """The clock is long: not one purge may be lost, nor one too many seen, by rounding."""
+    store = RedisStore(redis_url, timeout=5, prefix=f"test{random.random()}:")
+    await store._client.hset(store._prefix + b"purges", mapping={"clock": clock, "floor": clock})
+    before = (await store.look_up([])).stamp
+    await store.purge([Purge("Item:1")])
+    after = (await store.look_up([])).stamp
+    assert (before.clock, after.clock) == (clock, clock + 1)
+    for stamp, counts in ((before, False), (after, True)):
+        await store.keep(stamp, [Entry(b"k", b"1", ("Item:1",), 60)])
+        assert (await store.look_up([b"k"])).entries == [b"1" if counts else None]
+    version = clock + 7
+    await store.purge([Purge("Item:2", version)])
+    for told, counts in ((version - 1, False), (version, True)):
+        await store.keep(before, [Entry(b"k", b"1", ("Item:2",), 60, {"Item:2": told})])
+        assert (await store.look_up([b"k"])).entries == [b"1" if counts else None]
+    await store.close()
+
+
 async def test_a_flush_forgets_entries_on_their_way(redis_url: str) -> None:
     """A purge that a flush made the store forget still keeps out what was fetched before it."""
     store = RedisStore(redis_url, timeout=5, prefix=f"test{random.random()}:")
