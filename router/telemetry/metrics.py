@@ -56,7 +56,6 @@ class Telemetry:
         )
         self._reloads = self._counter("router_reloads", "New supergraphs and settings", "outcome")
         self.sockets = self._gauge("router_websockets", "Open WebSockets")
-        self.subscriptions = self._gauge("router_streams", "Subscriptions and other streams that run")
         self._by_status: dict[int, Histogram] = {}
         self._by_subgraph: dict[str, Histogram] = {}
         self._by_operation: dict[tuple[str, str], Histogram] = {}
