@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Any
 
 import structlog
 import uvicorn
@@ -35,6 +37,24 @@ EXAMPLES = ROOT / "dure/demo/examples.json"
 """Operations that the explorer starts with: they fit the demo's data."""
 
 
+ALONE = (
+    "tokenCreate",
+    "tokenRefresh",
+    "passwordReset",
+    "passwordResetRequest",
+    "accountEmailVerify",
+    "accountEmailVerificationResend",
+    "checkoutComplete",
+    "orderCreate",
+    "paymentConfirm",
+    "paymentMethodRegister",
+    "refundCreate",
+)
+"""Log-in and payment: one a request, so that nobody tries many at once."""
+
+PARTNER_RATE = {"per_second": 50, "burst": 100}
+
+
 def router_settings(
     settings: Settings, urls: dict[str, str] | None = None, jwks_url: str | None = None
 ) -> RouterSettings:
@@ -48,6 +68,8 @@ def router_settings(
         explorer_assets=settings.explorer_dir,
         explorer_examples=EXAMPLES,
         rest=settings.schema_dir / "rest/rest.yaml",
+        limits={"single_root_fields": ALONE},
+        clients=_clients(settings),
         claims_secret=settings.claims_secret.get_secret_value(),
         forward_headers=FORWARDED,
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
@@ -55,6 +77,15 @@ def router_settings(
             name: SubgraphSettings(url=url).model_dump(exclude_unset=True) for name, url in (urls or {}).items()
         },
     )
+
+
+def _clients(settings: Settings) -> dict[str, Any]:
+    """Programs that the shop knows: the partner integration, which may run its own operations only."""
+    if settings.partner_key is None:
+        return {}
+    digest = sha256(settings.partner_key.get_secret_value().encode()).hexdigest()
+    manifest = settings.schema_dir / "persisted/partner.json"
+    return {"partner": {"keys": [digest], "manifest": manifest, "safelist": True, "rate": PARTNER_RATE}}
 
 
 async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None], drain: Drain | None = None) -> None:
@@ -67,6 +98,7 @@ async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None]
             log_level="warning",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # the router decides whom to believe: ROUTER_RATE_LIMITS__PROXIES
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
         ),

@@ -51,6 +51,11 @@ class Settings(CommonSettings):
         default=None, description="Load the demo's data at start, if it is not there yet. Not given: when `dev` is on."
     )
     demo_password: SecretStr = Field(description="Password of the demo's people (operator, sellers, customers).")
+    partner_key: SecretStr | None = Field(
+        default=None,
+        description="API key of the partner integration, sent as `x-api-key`: with it only the operations of "
+        "`persisted/partner.json` run. None: there is no such integration.",
+    )
     schema_dir: Path = Field(default=ROOT / "schema", description="Folder of the supergraph and the subgraphs' SDL.")
     explorer_dir: Path = Field(default=ROOT / "clients/explorer/dist", description="The built explorer.")
 
