@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.failpoints import failpoint
@@ -54,12 +54,12 @@ async def order_placed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Non
         for event in sorted(events, key=lambda each: str(each.data.order_id))
     ]
     await insert_ignore(tx, deliveries, rows)
-    for row in rows:  # a cancellation that overtook the order left a row without a buyer
-        await tx.execute(
-            update(deliveries)
-            .where(deliveries.c.order_id == row["order_id"], deliveries.c.buyer_id.is_(None))
-            .values(buyer_id=row["buyer_id"])
-        )
+    # A cancellation that overtook the order left a row without a buyer.
+    wanted = {row["order_id"]: row["buyer_id"] for row in rows}
+    bare = select(deliveries.c.order_id).where(deliveries.c.order_id.in_(wanted), deliveries.c.buyer_id.is_(None))
+    for order_id in (await tx.execute(bare)).scalars().all():
+        unknown = update(deliveries).where(deliveries.c.order_id == order_id, deliveries.c.buyer_id.is_(None))
+        await tx.execute(unknown.values(buyer_id=wanted[order_id]))
 
 
 async def order_paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:

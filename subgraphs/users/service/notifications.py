@@ -51,10 +51,7 @@ async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> 
     await insert_ignore(tx, notifications, list(rows.values()))
     # Which of them are new is asked, not counted: drivers count ignored rows differently.
     new = (await tx.execute(select(notifications.c.id).where(notifications.c.id.in_(rows)))).scalars().all()
-    for id in new:
-        row = rows[id]
-        channels = wanted.get((row["recipient_id"], row["type"]), CHANNELS)
-        await _deliver(tx, deps, row, readers[row["recipient_id"]], channels)
+    await _deliver(tx, deps, [rows[id] for id in new], readers, wanted)
     return sorted({rows[id]["recipient_id"] for id in new})
 
 
@@ -90,24 +87,31 @@ def _row(notice: Notice, reader: AnyRow, deps: Deps) -> dict[str, Any]:
 
 
 async def _deliver(
-    tx: AsyncConnection, deps: Deps, row: dict[str, Any], reader: AnyRow, channels: Sequence[str]
+    tx: AsyncConnection,
+    deps: Deps,
+    rows: Sequence[dict[str, Any]],
+    readers: Mapping[str, AnyRow],
+    wanted: Mapping[tuple[str, str], Sequence[str]],
 ) -> None:
+    """The ways that new notices go, and the e-mails among them: two statements, however many there are."""
     now = deps.now()
-    mail_id = None
-    # An address that is not confirmed may be a stranger's.
-    if "EMAIL" in channels and reader.email and reader.email_verified_at:
-        draft = mail.Draft(row["type"], reader.email, letters.Letter(row["title"], row["body"]))
-        (mail_id,) = await mail.queue(tx, [draft], now)
-    shown = row["in_inbox"]
-    in_app = {"channel": "IN_APP", "status": "SENT" if shown else "SUPPRESSED", "sent_at": now if shown else None}
-    email = {"channel": "EMAIL", "status": "QUEUED" if mail_id else "SUPPRESSED", "sent_at": None}
-    await tx.execute(
-        insert(deliveries),
-        [
-            {"notification_id": row["id"], "mail_id": None, **in_app},
-            {"notification_id": row["id"], "mail_id": mail_id, **email},
-        ],
-    )
+    drafts = {}
+    for row in rows:
+        reader = readers[row["recipient_id"]]
+        channels = wanted.get((row["recipient_id"], row["type"]), CHANNELS)
+        # An address that is not confirmed may be a stranger's.
+        if "EMAIL" in channels and reader.email and reader.email_verified_at:
+            drafts[row["id"]] = mail.Draft(row["type"], reader.email, letters.Letter(row["title"], row["body"]))
+    mail_ids = dict(zip(drafts, await mail.queue(tx, list(drafts.values()), now), strict=True)) if drafts else {}
+    ways = []
+    for row in rows:
+        shown, mail_id = row["in_inbox"], mail_ids.get(row["id"])
+        way = {"notification_id": row["id"], "mail_id": None}
+        in_app = {"channel": "IN_APP", "status": "SENT" if shown else "SUPPRESSED", "sent_at": now if shown else None}
+        email = {"channel": "EMAIL", "status": "QUEUED" if mail_id else "SUPPRESSED", "sent_at": None}
+        ways += [way | in_app, way | email | {"mail_id": mail_id}]
+    if ways:
+        await tx.execute(insert(deliveries), ways)
 
 
 async def tell(deps: Deps, user_ids: Sequence[str]) -> None:
