@@ -44,8 +44,6 @@ ALONE = (
     "passwordResetRequest",
     "accountEmailVerify",
     "accountEmailVerificationResend",
-    "checkoutComplete",
-    "orderCreate",
     "paymentConfirm",
     "paymentMethodRegister",
     "refundCreate",

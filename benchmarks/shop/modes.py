@@ -90,6 +90,7 @@ def prepared(mode: str) -> Iterator[Shop]:
             "DURE_PROVIDER_PORT": str(first + 1),
             "DURE_FIRST_SUBGRAPH_PORT": str(first + 2),
             "PYTHONUNBUFFERED": "1",
+            "ROUTER_RATE_LIMITS__ENABLED": "false",
             **given,
         }
         yield Shop(folder, environment, url, mode == "split-services")

@@ -118,6 +118,7 @@ async def serve_router(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe is for `rate_limits.proxies` to say
         ws_max_size=settings.limits.body_bytes,
         timeout_graceful_shutdown=settings.drain_timeout,
     )
