@@ -17,6 +17,7 @@ from db.statements import after
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.pagination import Cursors, Page
 from subgraphs.products import models
+from subgraphs.products.flash.models import items
 from subgraphs.products.flash.service import FlashSales
 from subgraphs.products.shop import Shop, Viewer, viewer
 
@@ -230,6 +231,10 @@ class Context:
     def plans_of_product(self) -> ManyRows:
         joined = select(PLAN).join(HAS_PLAN, HAS_PLAN.c.selling_plan_id == PLAN.c.id)
         return self._many(joined.order_by(HAS_PLAN.c.position, PLAN.c.id), HAS_PLAN.c.product_id)
+
+    @cached_property
+    def items_of_sale(self) -> ManyRows:
+        return self._many(select(items).order_by(items.c.id), items.c.sale_id)
 
     @cached_property
     def reviews(self) -> OneRow:

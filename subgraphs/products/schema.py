@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import select
+from strawberry.federation.schema_directives import Authenticated
 
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import Rejected, RejectedTogether
@@ -18,6 +19,9 @@ from subgraphs.products import inventory, opinions, search, service
 from subgraphs.products.entities import products as product_entities
 from subgraphs.products.entities import resolvers
 from subgraphs.products.errors import InputError, InsufficientStockError, UserError, errors_of
+from subgraphs.products.flash.schema import FlashMutation, FlashQuery, item_news, ticket_news
+from subgraphs.products.flash.types import FlashSale, FlashSaleItem, QueueTicket, StockClaim
+from subgraphs.products.flash.types import resolvers as flash_resolvers
 from subgraphs.products.inputs import ProductFilter, ProductInput, draft_of, filter_of
 from subgraphs.products.loaders import CATEGORY, NUTRIENT, Context, PageKey
 from subgraphs.products.search import ProductSort, Search
@@ -91,7 +95,7 @@ class StockMovementConnection:
 
 
 @strawberry.type
-class Query:
+class Query(FlashQuery):
     @strawberry.federation.field(tags=["partner"])
     async def product(
         self, info: Info, id: strawberry.ID | None = strawberry.UNSET, slug: str | None = strawberry.UNSET
@@ -197,7 +201,7 @@ class ReviewPayload:
 
 
 @strawberry.type
-class Mutation:
+class Mutation(FlashMutation):
     @strawberry.federation.mutation(requires_scopes=[[service.WRITE_SCOPE]], tags=["partner"])
     async def product_create(self, info: Info, input: ProductInput, idempotency_key: str) -> ProductPayload:
         context = info.context
@@ -301,6 +305,16 @@ class Mutation:
 
 @strawberry.type
 class Subscription:
+    @strawberry.subscription(directives=[Authenticated()])
+    async def queue_ticket_updated(self, info: Info, id: strawberry.ID) -> AsyncIterator[QueueTicket]:
+        async for ticket in ticket_news(info, id):
+            yield ticket
+
+    @strawberry.subscription
+    async def flash_sale_item_updated(self, info: Info, sale_id: strawberry.ID) -> AsyncIterator[FlashSaleItem]:
+        async for item in item_news(info, sale_id):
+            yield item
+
     @strawberry.subscription
     async def product_variant_availability_changed(
         self, info: Info, ids: list[strawberry.ID]
@@ -373,7 +387,17 @@ schema = strawberry.federation.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[InputError, InsufficientStockError, Product, ProductVariant, SellingPlan, User, Partner],
+    types=[
+        InputError,
+        InsufficientStockError,
+        Product,
+        ProductVariant,
+        SellingPlan,
+        User,
+        Partner,
+        FlashSale,
+        StockClaim,
+    ],
     federation_version="2.9",
 )
-resolve_entities(schema, resolvers())
+resolve_entities(schema, {**resolvers(), **flash_resolvers()})
