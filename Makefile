@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 EXPLORER := clients/explorer/dist/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check install schema docs bench bench-router bench-peers differential clean
+.PHONY: help run test check fuzz install schema docs bench bench-router bench-peers differential clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: install ## Start the whole shop in one process on http://127.0.0.1:4000 (DU
 
 test: install ## Run every test; throw-away servers are started for it (REQUIRE_SERVICES=1: none may be missing)
 	$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
+
+fuzz: install ## schemathesis over REST with its default budget, as each kind of caller
+	$(BIN)/python -m tests.dure.fuzz
 
 check: install ## Lint, types (mypy strict), import contracts
 	$(BIN)/ruff check .
