@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from subgraphs.users.passwords import PasswordPool
+from subgraphs.users.settings import Settings
 from tests.subgraphs.users.conftest import PASSWORD, World
 from tests.subgraphs.users.test_sessions import refresh, second_device
 
@@ -88,3 +90,12 @@ async def test_who_resets_by_mail_has_shown_that_the_address_is_his(world: World
     member = world.holder((await reset(world, token))["tokens"], "buyer@example.com")
     me = await world.ask("{ me { emailVerifiedAt } }", member)
     assert me["data"]["me"]["emailVerifiedAt"] is not None
+
+
+async def test_a_hash_says_how_much_work_it_is() -> None:
+    """The defaults are those that OWASP recommends for argon2id."""
+    pool = PasswordPool(Settings())
+    try:
+        assert (await pool.hash("correct horse battery staple")).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    finally:
+        pool.close()
