@@ -57,7 +57,7 @@ async def measure(mode: str, given: argparse.Namespace) -> dict[str, Any]:
             figures = await _buy(shop, tickets, given)
             show({mode: figures})
             figures |= await verify.purchases(shop, figures.pop("acknowledged"))
-        if problems := shop.python("dure", "audit").strip():
+        if problems := shop.audit():
             raise RuntimeError(f"dure audit:\n{problems[:3000]}")
         return figures
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support import servers
@@ -43,6 +43,11 @@ class Shop:
         if done.returncode:
             raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
         return done.stdout
+
+    def audit(self) -> str:
+        """What ``dure audit`` finds in the stopped shop. Without a broker's URL it reads the provider's own books."""
+        kept = {name: value for name, value in self.environment.items() if name != "DURE_BROKER_URL"}
+        return replace(self, environment=kept).python("dure", "audit").strip()
 
     @contextmanager
     def open(self) -> Iterator[None]:

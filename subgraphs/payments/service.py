@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import RowMapping, Table, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.batching import GroupCommit
 from db.session import Database
 from subgraphs.kit import idempotency
 from subgraphs.kit.errors import Rejected
@@ -74,6 +75,8 @@ class Service:
         self.refunder = Refunder(database, provider, vault, settings, now, self.settled)
         self.checkout = Checkout(database, self.charger, vault, settings, now)
         self.methods = Methods(database, provider, vault, now, wake)
+        # Webhooks come in crowds: those that come together are looked up together.
+        self._named: GroupCommit[str, RowMapping | None] = GroupCommit(self._by_provider_order)
 
     async def settled(self, payment_ids: Sequence[str], money_back: bool) -> None:
         """After a commit that changed payments."""
@@ -136,27 +139,31 @@ class Service:
 
         ``status``: what it changed to, as the provider calls it; what is known already is not asked for again.
         """
-        async with self._database.read() as connection:
-            query = select(payments).where(payments.c.provider_order_id == order_id)
-            row = (await connection.execute(query)).first()
+        row = await self._named.submit(order_id)
         if row is None:
             return True  # not ours: nothing to look at, and nothing to send again
-        if is_deposit and not self._is_secret(row.account_secret_sealed, secret):
+        if is_deposit and not self._is_secret(row["account_secret_sealed"], secret):
             return False
         if status is not None and self._is_old_news(row, status):
             return True
-        change = update(payments).where(payments.c.id == row.id).values(attend_at=self._now())
+        change = update(payments).where(payments.c.id == row["id"]).values(attend_at=self._now())
         await self._database.run(lambda tx: tx.execute(change))
         self.charger.alarm.ring()
         return True
 
-    def _is_old_news(self, row: Any, status: str) -> bool:
+    async def _by_provider_order(self, order_ids: Sequence[str]) -> list[RowMapping | None]:
+        async with self._database.read() as connection:
+            query = select(payments).where(payments.c.provider_order_id.in_(set(order_ids)))
+            found = {row["provider_order_id"]: row for row in (await connection.execute(query)).mappings()}
+        return [found.get(order_id) for order_id in order_ids]
+
+    def _is_old_news(self, row: RowMapping, status: str) -> bool:
         """Whether "paid" is said of what is known to be paid, or of what a worker is charging at this moment."""
-        if status != "DONE" or row.refunded:
+        if status != "DONE" or row["refunded"]:
             return False
-        if row.status == PaymentStatus.IN_PROGRESS.value:
-            return row.attend_at is not None and bool(row.attend_at > self._now())
-        return bool(row.captured == row.amount)
+        if row["status"] == PaymentStatus.IN_PROGRESS.value:
+            return row["attend_at"] is not None and bool(row["attend_at"] > self._now())
+        return bool(row["captured"] == row["amount"])
 
     def _is_secret(self, sealed: str | None, given: str | None) -> bool:
         if sealed is None:
