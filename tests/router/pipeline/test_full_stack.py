@@ -95,7 +95,7 @@ async def test_a_query_over_real_connections(client: Any) -> None:
         app = create_app(supergraph(served, urls), Settings(http_client=client))
         async with listening(app) as url:
             assert await ask(url, QUERY) == ANSWER
-            app.graphql.pipeline._transports["reviews"]._url = "http://127.0.0.1:1/"  # type: ignore[attr-defined]
+            app.graphql.pipeline._transports["reviews"].inner._url = "http://127.0.0.1:1/"  # type: ignore[attr-defined]
             answer = await ask(url, QUERY)
             assert answer["data"]["me"] == {"id": "1"}
             assert {error["extensions"]["code"] for error in answer["errors"]} == {"SUBGRAPH_UNREACHABLE"}

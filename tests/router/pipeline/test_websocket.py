@@ -91,9 +91,10 @@ async def test_subscriptions_queries_and_errors_share_a_socket() -> None:
 
 async def test_the_token_may_come_with_the_initialisation() -> None:
     """A token in the payload counts as the authorization header: here it is refused as such."""
-    async with initialised(router(subgraphs()), {"Authorization": "Bearer nonsense"}) as socket:
-        await socket.send(id="1", type="subscribe", payload={"query": "{me{id}}"})
-        assert (await socket.receive())["payload"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    async with connect(router(subgraphs())) as socket:
+        assert (await socket.event())["type"] == "websocket.accept"
+        await socket.send(type="connection_init", payload={"Authorization": "Bearer nonsense"})
+        assert await socket.closed() == 4403
 
 
 @pytest.mark.parametrize(
