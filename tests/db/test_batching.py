@@ -73,3 +73,10 @@ async def test_a_caller_who_leaves_disturbs_nobody() -> None:
     assert await staying == "kept 4"
     assert leaving.cancelled()
     assert sorted(books.kept) == [2, 4], "what was handed over is done"
+
+
+async def test_a_batch_weighs_no_more_than_the_limit_unless_one_alone_does() -> None:
+    books = Books()
+    commits = GroupCommit(books.run, limit=100, weight=lambda command: command)
+    await asyncio.gather(*(commits.submit(command) for command in (40, 60, 2, 300, 98, 4)))
+    assert books.batches == [[40, 60], [2], [300], [98], [4]]

@@ -56,6 +56,22 @@ async def test_a_batch_is_one_call_in_one_transaction(database: Database) -> Non
     assert woken == [1]
 
 
+async def test_messages_that_wait_share_a_transaction_and_each_answers_for_itself(sqlite: Database) -> None:
+    """Those that come while one is handled are handled together, and only the one with the bad event fails."""
+    consumer = make(sqlite, {OrderCanceled: refuse_bad})
+    subjects = ["O0", "O1", "bad", "O2"]
+    answers = await asyncio.gather(
+        *(consumer.handle(message([event(canceled(each))])) for each in subjects), return_exceptions=True
+    )
+    assert [isinstance(answer, ValueError) for answer in answers] == [False, False, True, False]
+    good = make(sqlite, {OrderCanceled: world.leave_a_row})
+    await asyncio.gather(*(good.handle(message([event(canceled(f"P{n}"))])) for n in range(4)))
+    async with sqlite.read() as connection:
+        sizes = (await connection.execute(select(EFFECTS.c.size).order_by(EFFECTS.c.size))).scalars().all()
+    assert sizes[:3] == [1, 1, 1]
+    assert max(sizes) > 1
+
+
 async def _deliver_everything_twice(database: Database) -> None:
     events = [event(canceled(f"O{n}")) for n in range(5)]
     subject = make(database)

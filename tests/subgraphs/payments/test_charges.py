@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from messaging.events.orders import PaymentCancelRequested
 from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
 from subgraphs.kit.ids import global_id, new_ulid
 from subgraphs.payments.models import ledger, payments
+from subgraphs.payments.transport import AsgiSender
 from tests.subgraphs.payments.conftest import World, request
 
 
@@ -29,6 +31,19 @@ async def test_a_registered_card_is_charged_once_and_the_capture_is_told(world: 
     assert sum(row["debit"] for row in await world.rows(ledger)) == 12_000
     assert len(world.charges_at_provider()) == 1
     assert await world.audit() == []
+
+
+@pytest.mark.parametrize(("status", "asked"), [("DONE", False), ("CANCELED", True)])
+async def test_the_provider_is_asked_only_for_what_is_news(world: World, buyer: str, status: str, asked: bool) -> None:
+    """A webhook that says "paid" of what is known to be paid wakes nobody; another one does."""
+    wanted = request(buyer, await world.card(buyer))
+    await world.tell(wanted)
+    await world.work()
+    data = {"orderId": wanted.order_number, "status": status}
+    body = orjson.dumps({"eventType": "PAYMENT_STATUS_CHANGED", "data": data})
+    headers = {"content-type": "application/json"}
+    assert (await AsgiSender(world.subgraph.app)("POST", "/webhooks/toss", headers, body)).status == 200
+    assert ((await world.payment_of(wanted.order_id))["attend_at"] is not None) is asked
 
 
 async def test_a_repeated_request_is_answered_again_and_charged_once(world: World, buyer: str) -> None:
