@@ -14,9 +14,13 @@ from graphql import execute_sync, parse, validate
 from router.composition.compose import SubgraphInput, compose
 from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse
 from router.pipeline.auth import TokenVerifier
+from router.pipeline.callers import Callers
+from router.pipeline.clients import Clients
+from router.pipeline.lookup import LookUp
 from router.pipeline.pipeline import Answer, Graph, Pipeline
+from router.pipeline.rate_limits import RateLimiter
 from router.pipeline.request import GraphQLRequest
-from router.settings import Settings
+from router.settings import CostSettings, Settings
 from router.supergraph.load import load_supergraph
 from tests.router.conformance.rows import Row, Rows
 from tests.router.conformance.subgraph import Monolith, Subgraph, resolve_type, taken_over
@@ -72,10 +76,12 @@ class Bench:
         self.subgraphs = {
             name: Subgraph(name, sdl, case.rows, case.own.get(name), taken[name]) for name, sdl in case.linked().items()
         }
-        settings = Settings(dev=True, override_labels=tuple(case.labels))
+        settings = Settings(dev=True, override_labels=tuple(case.labels), cost=CostSettings(enabled=False))
         self.graph = Graph(load_supergraph(supergraph_sdl), settings, ThreadPoolExecutor(1))
         transports = {name: InProcessTransport(*self._serving(one)) for name, one in self.subgraphs.items()}
-        self.pipeline = Pipeline(self.graph, settings, transports, TokenVerifier(settings.tokens, None))
+        tokens, limiter = TokenVerifier(settings.tokens, None), RateLimiter(settings.rate_limits)
+        callers = Callers(Clients(settings), tokens, limiter)
+        self.pipeline = Pipeline(self.graph, settings, transports, callers, LookUp(None))
 
     async def answer(self, asked: Asked) -> Any:
         """The router's answer; for a subscription and for deferred parts a list of payloads."""
