@@ -13,6 +13,8 @@ from typing import Protocol
 import redis.asyncio as redis
 import structlog
 
+from db.batching import GroupCommit
+
 PAUSE_SECONDS = 1.0
 """Between attempts to listen while Redis is away."""
 
@@ -67,12 +69,21 @@ class RedisChanges:
         self._client = client
         self._prefix = prefix
         self._ear = _Ear(client, prefix, self.board)
+        self._tellings: GroupCommit[str, None] = GroupCommit(self._publish, limit=512)
 
     async def tell(self, topic: str) -> None:
+        await self._tellings.submit(topic)
+
+    async def _publish(self, topics: Sequence[str]) -> list[None]:
+        """What is told at the same time goes in one round trip, a topic once."""
         try:
-            await self._client.publish(self._prefix + topic, b"")
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for topic in dict.fromkeys(topics):
+                    pipeline.publish(self._prefix + topic, b"")
+                await pipeline.execute()
         except redis.RedisError:
-            return  # a hint only: see above
+            log.debug("changes.not_told", topics=len(topics))  # a hint only: see above
+        return [None] * len(topics)
 
     async def listen(self, *topics: str, at_once: bool = False) -> AsyncIterator[str]:
         told = self.board.join(topics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -83,8 +84,7 @@ class Service:
         self._wake()
         if money_back:
             self.refunder.alarm.ring()
-        for payment_id in payment_ids:
-            await self._tell(f"payment:{payment_id}")
+        await asyncio.gather(*(self._tell(f"payment:{payment_id}") for payment_id in payment_ids))
 
     async def refund(
         self,

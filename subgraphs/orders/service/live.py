@@ -36,8 +36,7 @@ class Live:
             task.add_done_callback(self._telling.discard)
 
     async def _tell(self, topics: Iterable[str]) -> None:
-        for topic in topics:
-            await self._changes.tell(topic)
+        await asyncio.gather(*(self._changes.tell(topic) for topic in topics))
 
 
 async def now_and_at(changes: Changes, topic: str) -> AsyncIterator[None]:

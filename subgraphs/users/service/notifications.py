@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,8 +117,7 @@ async def _deliver(
 
 async def tell(deps: Deps, user_ids: Sequence[str]) -> None:
     """Wake the live inboxes of these users, after the commit."""
-    for user_id in user_ids:
-        await deps.changes.tell(f"notifications:{user_id}")
+    await asyncio.gather(*(deps.changes.tell(f"notifications:{user_id}") for user_id in user_ids))
 
 
 async def mark_read(deps: Deps, identity: Identity, ids: Sequence[str] | None) -> str:
