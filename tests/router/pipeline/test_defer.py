@@ -175,19 +175,11 @@ async def test_errors_have_their_path_from_the_root() -> None:
     app, _ = told(SDL, ANSWERS | told_so)
     first, second = await deferred(app, "{mine:me{id ...@defer{rs:reviews{body}}}}")
     assert "errors" not in first
-    assert second["incremental"] == [
-        {
-            "data": {"rs": [{"body": None}]},
-            "path": ["mine"],
-            "errors": [
-                {
-                    "message": "gone",
-                    "path": ["mine", "rs", 0, "body"],
-                    "extensions": {"code": "SUBGRAPH_ERROR", "service": "reviews"},
-                }
-            ],
-        }
-    ]
+    [part] = second["incremental"]
+    [told_of] = part.pop("errors")
+    assert part == {"data": {"rs": [{"body": None}]}, "path": ["mine"]}
+    assert told_of.pop("extensions").items() >= {"code": "SUBGRAPH_ERROR", "service": "reviews"}.items()
+    assert told_of == {"message": "gone", "path": ["mine", "rs", 0, "body"]}
 
 
 async def test_errors_in_lists_go_with_their_own_object() -> None:
