@@ -7,10 +7,11 @@ from decimal import ROUND_CEILING, Decimal
 
 import strawberry
 
+from subgraphs.kit import money
 from subgraphs.kit.ids import local_id, parse_id
-from subgraphs.products.domain import MAX_UNITS
+from subgraphs.products.domain import AMOUNT_SCALE, MAX_UNITS
 from subgraphs.products.drafts import NutrientDraft, ProductDraft, VariantDraft
-from subgraphs.products.search import Filter, ProductSort, minor_bound
+from subgraphs.products.search import Filter, ProductSort, scaled_bound
 from subgraphs.products.types import ProductType
 
 strawberry.enum(ProductSort)
@@ -23,10 +24,18 @@ class AttributeFilterInput:
     values: list[str]
 
 
+@strawberry.input(description="A daily portion has at least `min` and at most `max` of the nutrient, in its unit.")
+class NutrientAmountFilterInput:
+    nutrient_id: strawberry.ID
+    min: Decimal | None = strawberry.UNSET
+    max: Decimal | None = strawberry.UNSET
+
+
 @strawberry.input
 class ProductFilter:
     category_ids: list[strawberry.ID] | None = strawberry.UNSET
     nutrient_ids: list[strawberry.ID] | None = strawberry.UNSET
+    nutrient_amounts: list[NutrientAmountFilterInput] | None = strawberry.UNSET
     price_min: Decimal | None = strawberry.UNSET
     price_max: Decimal | None = strawberry.UNSET
     partner_ids: list[strawberry.ID] | None = strawberry.UNSET
@@ -88,10 +97,11 @@ def filter_of(given: ProductFilter | None, currency: str) -> Filter:
     return Filter(
         category_ids=_named("Category", given.category_ids),
         nutrient_ids=_named("Nutrient", given.nutrient_ids),
+        nutrient_amounts=_amounts(given.nutrient_amounts),
         partner_ids=_named("Partner", given.partner_ids),
         attributes=_attributes(given.attributes),
-        price_min=minor_bound(_given(given.price_min), currency, upper=False),
-        price_max=minor_bound(_given(given.price_max), currency, upper=True),
+        price_min=scaled_bound(_given(given.price_min), money.EXPONENTS[currency], upper=False),
+        price_max=scaled_bound(_given(given.price_max), money.EXPONENTS[currency], upper=True),
         in_stock_only=bool(given.in_stock_only),
         subscribable_only=bool(given.subscribable_only),
         rating_min=_hundredths(_given(given.rating_min)),
@@ -106,6 +116,22 @@ def _hundredths(stars: Decimal | None) -> int | None:
     if stars is None or not stars.is_finite():
         return None
     return int(max(min(stars, Decimal(MAX_UNITS)), Decimal(0)).scaleb(2).to_integral_value(ROUND_CEILING))
+
+
+def _amounts(
+    given: Sequence[NutrientAmountFilterInput] | None,
+) -> list[tuple[str, int | None, int | None]] | None:
+    ids = _named("Nutrient", [each.nutrient_id for each in given] if isinstance(given, list) else None)
+    if ids is None or given is None:
+        return None
+    return [
+        (
+            nutrient_id,
+            scaled_bound(_given(each.min), AMOUNT_SCALE, upper=False),
+            scaled_bound(_given(each.max), AMOUNT_SCALE, upper=True),
+        )
+        for nutrient_id, each in zip(ids, given, strict=False)
+    ]
 
 
 def _attributes(given: Sequence[AttributeFilterInput] | None) -> list[tuple[str, list[str]]] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 import strawberry
-from sqlalchemy import select
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 from strawberry.federation.schema_directives import Authenticated
 
 from subgraphs.kit.entities import resolve_entities
@@ -58,7 +59,12 @@ MAX_WATCHED = 100
 class ProductSearchConnection:
     edges: list[ProductEdge]
     page_info: PageInfo
+    asked: strawberry.Private[Search]
     searched: strawberry.Private[Search]
+
+    @strawberry.field(description="What was searched for instead, where the words as asked are nobody's.")
+    def corrected_query(self) -> str | None:
+        return None if self.searched is self.asked else self.searched.query
 
     @strawberry.field
     async def total_count(self, info: Info) -> int:
@@ -132,13 +138,13 @@ class Query(FlashQuery):
             searched = Search(query or None, wanted, sort or ProductSort.RELEVANCE)
             name = f"search:{searched.sort.value}:{bool(searched.query)}"
             position = context.cursors.decode(name, after) if after else None
-            rows = await search.page(connection, searched, size, position)
+            rows, found = await _found(context, connection, searched, size, position)
         page = context.cursors.page(name, rows, size, after or None, search.position_of)
         edges = [
             ProductEdge(cursor=cursor, node=product_of(row))
             for row, cursor in zip(page.rows, page.cursors, strict=True)
         ]
-        return ProductSearchConnection(edges=edges, page_info=page.info, searched=searched)
+        return ProductSearchConnection(edges=edges, page_info=page.info, asked=searched, searched=found)
 
     @strawberry.field
     async def categories(self, info: Info, parent_id: strawberry.ID | None = strawberry.UNSET) -> list[Category] | None:
@@ -174,6 +180,22 @@ class Query(FlashQuery):
             for each, cursor in zip(page.rows, page.cursors, strict=True)
         ]
         return StockMovementConnection(edges=edges, page_info=page.info)
+
+
+async def _found(
+    context: Context, connection: AsyncConnection, asked: Search, size: int, position: Sequence[Any] | None
+) -> tuple[Sequence[Row[Any]], Search]:
+    """A page of what was asked for; of the corrected query where that finds nothing."""
+    rows = await search.page(connection, asked, size, position)
+    if rows or not asked.query:
+        return rows, asked
+    vocabulary = await context.shop.spelling.vocabulary(connection, context.shop.now())
+    query = await search.corrected(connection, asked.query, vocabulary.nearest)
+    if query is None:
+        return rows, asked
+    correction = replace(asked, query=query)
+    instead = await search.page(connection, correction, size, position)
+    return (instead, correction) if instead else (rows, asked)
 
 
 @strawberry.type

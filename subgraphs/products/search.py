@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, Row, Select, Subquery, Table, func, litera
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.statements import after
-from subgraphs.kit import money
 from subgraphs.kit.ids import global_id
 from subgraphs.products import models, text
 from subgraphs.products.domain import ProductStatus
@@ -26,6 +25,8 @@ HAS_NUTRIENT = models.ProductNutrient.__table__
 ATTRIBUTE = models.ProductAttribute.__table__
 PLAN = models.ProductSellingPlan.__table__
 FACET_VALUES = 50
+MAX_BOUND = 10**15
+"""More than any price in minor units and any nutrient amount in millionths."""
 
 
 class ProductSort(Enum):
@@ -43,11 +44,13 @@ class Filter:
 
     ``category_ids`` come with their descendants. One of ``category_ids`` and ``partner_ids`` is enough; of
     ``nutrient_ids`` a product has all, and of ``attributes`` one value for each name. Price and stock are those of one
-    and the same variant. Prices are minor units, ``rating_min`` hundredths of a star.
+    and the same variant. Prices are minor units, ``rating_min`` hundredths of a star. ``nutrient_amounts``: nutrient,
+    least and most in millionths of its unit; all of them hold.
     """
 
     category_ids: Sequence[str] | None = None
     nutrient_ids: Sequence[str] | None = None
+    nutrient_amounts: Sequence[tuple[str, int | None, int | None]] | None = None
     partner_ids: Sequence[str] | None = None
     attributes: Sequence[tuple[str, Sequence[str]]] | None = None
     price_min: int | None = None
@@ -81,14 +84,13 @@ class FacetCounts:
     values: Sequence[FacetCount]
 
 
-def minor_bound(amount: Decimal | None, currency: str, *, upper: bool) -> int | None:
-    """A price bound in minor units, cut to what an amount can be: a bound may lie between two minor units."""
+def scaled_bound(amount: Decimal | None, exponent: int, *, upper: bool) -> int | None:
+    """A bound in whole units of 10^-``exponent``, cut to what can be kept: a bound may lie between two units."""
     if amount is None or amount.is_nan():
         return None
     if not -15 <= amount.adjusted() <= 15 or not amount.is_finite():
-        huge = amount > 1
-        return money.MAX_MINOR if huge else 0
-    scaled = amount.scaleb(money.EXPONENTS[currency])
+        return MAX_BOUND if amount > 1 else 0
+    scaled = amount.scaleb(exponent)
     whole = int(scaled)
     if scaled == whole or upper:
         return whole
@@ -116,6 +118,20 @@ def position_of(row: Row[Any]) -> list[Any]:
     if isinstance(key, datetime):
         key = key.astimezone(UTC).isoformat()
     return [key if isinstance(key, str) else int(key), row.id]
+
+
+async def corrected(connection: AsyncConnection, query: str, nearest: Callable[[str], str | None]) -> str | None:
+    """The query with each word that no product has replaced by the nearest that some product has.
+
+    None when every word is somebody's, or when a word has nothing near.
+    """
+    words = text.query_words(query)
+    found = []
+    for word in words:
+        match = _word_matches(text.word_grams(word))
+        known = (await connection.execute(select(match.c.product_id).limit(1))).first() is not None
+        found.append(word if known else nearest(word))
+    return None if found == words or None in found else " ".join(word for word in found if word)
 
 
 async def count(connection: AsyncConnection, search: Search) -> int:
@@ -179,6 +195,9 @@ def _conditions(wanted: Filter, without: str | None = None) -> list[ColumnElemen
     if wanted.nutrient_ids is not None:
         found += [_linked(HAS_NUTRIENT, HAS_NUTRIENT.c.nutrient_id == each) for each in wanted.nutrient_ids]
         found += [] if wanted.nutrient_ids else [literal(1) == 0]
+    if wanted.nutrient_amounts is not None:
+        found += [_has_amount(*each) for each in wanted.nutrient_amounts]
+        found += [] if wanted.nutrient_amounts else [literal(1) == 0]
     if wanted.attributes is not None:
         found += [] if wanted.attributes else [literal(1) == 0]
         for name, values in wanted.attributes:
@@ -189,6 +208,13 @@ def _conditions(wanted: Filter, without: str | None = None) -> list[ColumnElemen
     if wanted.rating_min is not None:
         found.append(PRODUCT.c.rating_average >= wanted.rating_min)
     return found + _variant_conditions(wanted)
+
+
+def _has_amount(nutrient_id: str, least: int | None, most: int | None) -> ColumnElement[bool]:
+    conditions = [HAS_NUTRIENT.c.nutrient_id == nutrient_id]
+    conditions += [] if least is None else [HAS_NUTRIENT.c.amount >= least]
+    conditions += [] if most is None else [HAS_NUTRIENT.c.amount <= most]
+    return _linked(HAS_NUTRIENT, *conditions)
 
 
 def _variant_conditions(wanted: Filter) -> list[ColumnElement[bool]]:

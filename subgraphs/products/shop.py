@@ -18,6 +18,7 @@ from subgraphs.products.domain import ProductStatus
 from subgraphs.products.flash.gate import Gate, InProcessGate
 from subgraphs.products.models import PartnerCopy, PartnerMember
 from subgraphs.products.settings import Settings
+from subgraphs.products.spelling import Spelling
 
 T = TypeVar("T")
 STAFF_SCOPE = "products:review"
@@ -37,6 +38,7 @@ class Shop:
     now: Callable[[], datetime]
     wake: Callable[[], None]
     gate: Gate = field(default_factory=lambda: InProcessGate(5.0))
+    spelling: Spelling = field(default_factory=Spelling)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """``work`` in one transaction, then the relay is woken."""

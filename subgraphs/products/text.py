@@ -54,15 +54,21 @@ def document_grams(text: str, *, with_initials: bool = False) -> set[str]:
     return found
 
 
+def query_words(query: str) -> list[str]:
+    """The words of a query that count."""
+    return words(query[:MAX_QUERY_CHARACTERS])[:MAX_QUERY_WORDS]
+
+
+def word_grams(word: str) -> set[str]:
+    """The grams that a document must have, all of them, to be found by the word."""
+    if _is_korean(word):
+        return _bigrams(word) or {word}
+    return _trigrams(f"^{word}") if len(word) > 1 else {f"^{word}$"}
+
+
 def query_grams(query: str) -> list[set[str]]:
     """For each word of a query the grams that a document must have, all of them."""
-    grams = []
-    for word in words(query[:MAX_QUERY_CHARACTERS])[:MAX_QUERY_WORDS]:
-        if _is_korean(word):
-            grams.append(_bigrams(word) or {word})
-        else:
-            grams.append(_trigrams(f"^{word}") if len(word) > 1 else {f"^{word}$"})
-    return grams
+    return [word_grams(word) for word in query_words(query)]
 
 
 def slug(name: str, tail: str) -> str:

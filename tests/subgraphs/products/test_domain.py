@@ -23,7 +23,7 @@ from subgraphs.products.domain import (
     scaled_amount,
     sum_lines,
 )
-from subgraphs.products.search import minor_bound
+from subgraphs.products.search import scaled_bound
 
 VARIANTS = st.sampled_from(["a", "b", "c", "d"])
 ORDERS = st.lists(st.dictionaries(VARIANTS, st.integers(-1, 6), max_size=3), max_size=12)
@@ -100,9 +100,9 @@ def test_availability_says_what_a_buyer_can_expect() -> None:
 
 
 def test_price_bounds_may_lie_between_two_minor_units() -> None:
-    bounds = [minor_bound(Decimal(each), "KRW", upper=False) for each in ("10.5", "10", "-3", "1e30", "NaN")]
+    bounds = [scaled_bound(Decimal(each), 0, upper=False) for each in ("10.5", "10", "-3", "1e30", "NaN")]
     assert bounds == [11, 10, -3, 10**15, None]
-    assert [minor_bound(Decimal(each), "KRW", upper=True) for each in ("10.5", "-1e30")] == [10, 0]
+    assert [scaled_bound(Decimal(each), 0, upper=True) for each in ("10.5", "-1e30")] == [10, 0]
 
 
 WORDS = st.text(alphabet="가나다라비타민abcXYZ019 -,", min_size=1, max_size=30)

@@ -14,7 +14,7 @@ from tests.subgraphs.products.conftest import World, bare, order_of
 
 SEARCH = """query($q: String, $f: ProductFilter, $s: ProductSort, $n: Int, $a: String) {
   productSearch(query: $q, filter: $f, sort: $s, first: $n, after: $a) {
-    totalCount pageInfo { hasNextPage endCursor } edges { cursor node { id name } }
+    totalCount correctedQuery pageInfo { hasNextPage endCursor } edges { cursor node { id name } }
     facets { key label values { value label count selected } } } }"""
 
 
@@ -86,7 +86,8 @@ async def shelf(world: World) -> Shelf:
         ("VITAMIN", {"pure"}),
         ("vitamin c", {"pure"}),
         ("vit", {"pure"}),
-        ("itamin", set()),
+        ("itamin", {"pure"}),
+        ("tami", set()),
         ("1000", {"pure", "multi"}),
         ("아연", {"multi"}),
         ("bergamot", {"beans"}),
@@ -101,6 +102,53 @@ async def shelf(world: World) -> Shelf:
 )
 async def test_text_finds_what_it_names(shelf: Shelf, query: str, found: set[str]) -> None:
     assert await shelf.find(query) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "corrected", "found"),
+    [
+        ("vitmain", "vitamin", {"pure"}),
+        ("종합비티민", "종합비타민", {"multi"}),
+        ("빝타민", "비타민", {"multi", "pure"}),
+        ("vitamin", None, {"pure"}),
+        ("vitmain c", "vitamin c", {"pure"}),
+        ("원두 vitmain", None, set()),
+        ("xyzzyx", None, set()),
+        ("vitmain xyzzyx", None, set()),
+        ("cot", None, set()),
+    ],
+)
+async def test_a_misspelt_word_finds_the_nearest(shelf: Shelf, query: str, corrected: str, found: set[str]) -> None:
+    """And says so. Words that are somebody's stay; where nothing is near, or nothing comes of it, nothing is found."""
+    assert await shelf.find(query) == found
+    assert (await shelf.search(query))["correctedQuery"] == corrected
+
+
+async def test_a_corrected_search_has_pages_facets_and_a_count(shelf: Shelf) -> None:
+    whole = await shelf.search("빝타민")
+    assert whole["totalCount"] == 2
+    assert {facet["key"] for facet in whole["facets"]} >= {"nutrient", "attribute:form"}
+    first = (await shelf.world.data(SEARCH, q="빝타민", n=1))["productSearch"]
+    second = (await shelf.world.data(SEARCH, q="빝타민", n=1, a=first["pageInfo"]["endCursor"]))["productSearch"]
+    ids = [edge["node"]["id"] for page in (first, second) for edge in page["edges"]]
+    assert ids == [edge["node"]["id"] for edge in whole["edges"]]
+    assert not second["pageInfo"]["hasNextPage"]
+
+
+async def test_nutrient_amounts(shelf: Shelf) -> None:
+    """Both products with vitamin C have 100 mg of it."""
+    c, zinc = global_id("Nutrient", shelf.c), global_id("Nutrient", shelf.zinc)
+
+    async def having(*amounts: dict[str, Any]) -> set[str]:
+        return await shelf.find(nutrientAmounts=list(amounts))
+
+    assert await having({"nutrientId": c, "min": "100"}) == {"multi", "pure"}
+    assert await having({"nutrientId": c, "min": "100.000001"}) == set()
+    assert await having({"nutrientId": c, "max": "99.9999999"}) == set()
+    assert await having({"nutrientId": c, "min": "99.9999999", "max": "1e30"}) == {"multi", "pure"}
+    assert await having({"nutrientId": c}, {"nutrientId": zinc, "max": "100"}) == {"multi"}
+    assert await having() == set(), "an empty list matches nothing"
+    assert await having({"nutrientId": "nonsense"}) == set()
 
 
 async def test_filters(shelf: Shelf) -> None:
