@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from db import deadline
+from db.deadline import Deadline, TooLate
+
 C = TypeVar("C")
 R = TypeVar("R")
 
@@ -16,7 +19,8 @@ class GroupCommit(Generic[C, R]):
 
     ``run`` gives a result or an exception for each command, in order. If it raises for a batch, every command of the
     batch is run alone: one that breaks the transaction does not take the others with it. Nobody waits for a batch to
-    fill: an idle batcher runs a single command at once. Commands of a batch weigh ``limit`` at most together.
+    fill: an idle batcher runs a single command at once. Commands of a batch weigh ``limit`` at most together. One whose
+    deadline passes before its batch begins is not run (TooLate); a batch that has begun belongs to all in it.
     """
 
     def __init__(
@@ -29,20 +33,24 @@ class GroupCommit(Generic[C, R]):
         self._run = run
         self._limit = limit
         self._weight = weight
-        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._waiting: deque[tuple[C, asyncio.Future[R], Deadline | None]] = deque()
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, command: C) -> R:
         """The command's result; raises the exception that ``run`` gave for it."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        self._waiting.append((command, future, deadline.present()))
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
-        return await future
+            self._worker = asyncio.create_task(self._work(), context=deadline.without())
+        result = await future
+        deadline.lasting()
+        return result
 
     async def _work(self) -> None:
         while self._waiting:
             batch = self._take()
+            if not batch:
+                return
             try:
                 results = await self._run([command for command, _ in batch])
             except Exception as error:
@@ -56,10 +64,17 @@ class GroupCommit(Generic[C, R]):
 
     def _take(self) -> list[tuple[C, asyncio.Future[R]]]:
         """The next batch: whoever waits longest, however heavy, and those after it as far as there is room."""
-        batch = [self._waiting.popleft()]
-        room = self._limit - self._weight(batch[0][0])
-        while self._waiting and (room := room - self._weight(self._waiting[0][0])) >= 0:
-            batch.append(self._waiting.popleft())
+        batch: list[tuple[C, asyncio.Future[R]]] = []
+        room = self._limit
+        while self._waiting:
+            command, future, due = self._waiting[0]
+            if due is not None and due.over:
+                _settle(future, TooLate())
+            elif (room := room - self._weight(command)) >= 0 or not batch:
+                batch.append((command, future))
+            else:
+                break
+            self._waiting.popleft()
         return batch
 
     async def _one_by_one(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:

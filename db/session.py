@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import QueuePool
 
-from db import engine, telemetry
+from db import deadline, engine, telemetry
 
 T = TypeVar("T")
 
@@ -35,13 +35,19 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction on the primary: committed when the block ends, rolled back when it raises."""
+        """A transaction on the primary: committed when the block ends, rolled back when it raises.
+
+        Raises TooLate instead of beginning, or committing, what nobody waits for any more.
+        """
+        deadline.check()
         started = perf_counter()
         outcome = "rolled_back"
         try:
             with telemetry.span("transaction"):
                 async with self._writer.begin() as connection:
                     yield connection
+                    deadline.check()
+            deadline.lasting()
             outcome = "committed"
         finally:
             meters = telemetry.meters()

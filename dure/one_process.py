@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp
 
-from db import telemetry
+from db import deadline, telemetry
 from dure import demo_data, subgraphs
 from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime
 from dure.databases import migrate, until_told
@@ -83,9 +83,18 @@ def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulat
 
 
 def in_process(endpoint: GraphQLEndpoint[Any], name: str = "subgraph") -> InProcessTransport:
-    """The router's way to a subgraph of this process: plain data, no HTTP, no JSON."""
+    """The router's way to a subgraph of this process: plain data, no HTTP, no JSON.
+
+    The router ends queries itself; mutations are given up like those of a subgraph over HTTP.
+    """
 
     async def execute(request: SubgraphRequest) -> SubgraphResponse:
+        if request.kind == "mutation":
+            with deadline.waited_for(request.deadline):
+                return await run(request)
+        return await run(request)
+
+    async def run(request: SubgraphRequest) -> SubgraphResponse:
         with telemetry.span(name, request.headers.get(telemetry.HEADER), SpanKind.SERVER):
             answer = await endpoint.execute(request.query, request.variables, request.operation_name, request.headers)
         return SubgraphResponse(answer["data"], answer.get("errors"))

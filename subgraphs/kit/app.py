@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -12,10 +13,11 @@ from opentelemetry.trace import SpanKind
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from db import telemetry
+from db import deadline, telemetry
 from db.session import Database
 from db.statements import answers
-from subgraphs.kit.execute import GraphQLEndpoint
+from subgraphs.kit.execute import TOO_LATE, GraphQLEndpoint
+from subgraphs.kit.wanted import Gone, disconnected, patience, while_wanted
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """The router batches up to 1,000 representations into a request."""
@@ -51,6 +53,9 @@ class BodyTooLarge(Exception):
 class GraphQLDoor:
     """GraphQL over POST; a subscription is answered as server-sent events (graphql-sse, distinct connections).
 
+    A query ends when its caller stops waiting. A mutation is given up then only if it has not changed anything yet, and
+    goes on whether its caller is there or not.
+
     A class, so that Starlette's router takes it for the ASGI application it is.
     """
 
@@ -72,11 +77,24 @@ class GraphQLDoor:
             return
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         arguments = (request["query"], request.get("variables"), request.get("operationName"), headers)
-        if self._endpoint.is_subscription(request["query"], request.get("operationName")):
+        kind = self._endpoint.kind(request["query"], request.get("operationName"))
+        if kind == "subscription":
             await _send_events(send, receive, self._endpoint, arguments)
-        else:
+            return
+        seconds = patience(headers)
+        try:
             with telemetry.span(self._name, headers.get(telemetry.HEADER), SpanKind.SERVER):
-                answer = await self._endpoint.execute(*arguments)
+                if kind == "query":
+                    answer = await while_wanted(receive, seconds, self._endpoint.execute(*arguments))
+                else:
+                    with deadline.waited_for(None if seconds is None else time.monotonic() + seconds):
+                        answer = await self._endpoint.execute(*arguments)
+        except TimeoutError:
+            late = {"message": "This took longer than the caller waits.", "extensions": {"code": TOO_LATE}}
+            await _send(send, 504, {"data": None, "errors": [late]})
+        except Gone:
+            return
+        else:
             await _send(send, 200, answer)
 
 
@@ -126,11 +144,7 @@ async def _send_events(send: Send, receive: Receive, endpoint: GraphQLEndpoint[A
             await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b"event: complete\ndata:\n\n"})
 
-    async def left() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    await _until_first(stream(), left())
+    await _until_first(stream(), disconnected(receive))
 
 
 async def _until_first(*work: Awaitable[None]) -> None:

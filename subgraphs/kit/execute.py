@@ -22,6 +22,7 @@ from graphql import (
 )
 from graphql.pyutils import is_awaitable
 
+from db.deadline import TooLate
 from subgraphs.kit.errors import AccessDenied, Rejected, Unavailable
 from subgraphs.kit.execution import Operation, compile_operation
 from subgraphs.kit.identity import CLAIMS_HEADER, ClaimsVerifier, Identity
@@ -32,6 +33,7 @@ Answer = dict[str, Any]
 log = structlog.get_logger()
 
 MAX_DOCUMENTS = 2048
+TOO_LATE = "REQUEST_TIMEOUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,11 @@ class GraphQLEndpoint(Generic[C]):
         finally:
             await cast(Any, events).aclose()
 
-    def is_subscription(self, query: str, operation_name: str | None) -> bool:
-        """Whether the operation is a subscription (an invalid document is not)."""
+    def kind(self, query: str, operation_name: str | None) -> str:
+        """``query``, ``mutation`` or ``subscription``; what is invalid does no more than a query."""
         document = self._document(query)
-        if isinstance(document, list):
-            return False
-        operation = get_operation_ast(document, operation_name)
-        return operation is not None and operation.operation.value == "subscription"
+        operation = None if isinstance(document, list) else get_operation_ast(document, operation_name)
+        return "query" if operation is None else operation.operation.value
 
     def _prepare(self, query: str, headers: Mapping[str, str]) -> tuple[DocumentNode, C] | Answer:
         try:
@@ -160,6 +160,8 @@ def _error(error: GraphQLError, code: str | None = None) -> dict[str, Any]:
     message = error.message
     if isinstance(cause, AccessDenied | Unavailable | InvalidPage | Rejected):
         code = cause.code
+    elif isinstance(cause, TooLate):
+        code = TOO_LATE
     elif cause is not None and not isinstance(cause, GraphQLError):
         log.error("resolver.failed", path=error.path, exc_info=cause)
         code, message = "INTERNAL_SERVER_ERROR", "Something went wrong on our side."

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 import orjson
 
+from db import deadline
 from subgraphs.payments import domain
 from subgraphs.payments.banks import BANKS, ISSUERS, SEOUL
 from subgraphs.payments.domain import Account, AwaitsDeposit, Captured, Declined, Gone, MethodKind, Retryable, Unclear
@@ -247,6 +248,8 @@ class Provider:
             "Content-Type": "application/json",
             "Idempotency-Key": key,
         }
+        deadline.check()
+        deadline.lasting()  # whatever comes of it: it is not to be left half done
         return _checked(await self._send("POST", path, headers, orjson.dumps(body)))
 
 
