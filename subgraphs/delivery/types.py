@@ -23,6 +23,7 @@ from subgraphs.delivery.domain import (
 )
 from subgraphs.delivery.domain import ShippingProfile as Profile
 from subgraphs.delivery.loaders import Context
+from subgraphs.kit.caching import INHERITED
 from subgraphs.kit.errors import Rejected, RejectedTogether, reasons
 from subgraphs.kit.ids import global_id, parse_id
 from subgraphs.kit.types import Money, Node, money_of
@@ -107,7 +108,7 @@ class Carrier:
         return Carrier(code=carrier.code, name=carrier.name, tracking_url_template=carrier.url)
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class ShippingEstimate:
     fee: Money
     free_over: Money | None

@@ -47,6 +47,7 @@ from subgraphs.funding.types import (
     post_seen,
     project_seen,
 )
+from subgraphs.kit.caching import kept
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.ids import local_id, parse_id
@@ -77,7 +78,7 @@ class Query:
             return project_seen(info, await loaders.project_by_slug.load(slug))
         return project_seen(info, await loaders.project.load(local_id("Project", id or "")))
 
-    @strawberry.federation.field(directives=[_PAGED])
+    @strawberry.federation.field(directives=[_PAGED, kept(10)])
     async def project_search(
         self,
         info: Info,

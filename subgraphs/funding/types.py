@@ -23,6 +23,7 @@ from subgraphs.funding.errors import UserError
 from subgraphs.funding.loaders import Context, counting
 from subgraphs.funding.models import comments, favorites, pledges, posts, projects
 from subgraphs.funding.service import may_see
+from subgraphs.kit.caching import INHERITED, NEVER, kept
 from subgraphs.kit.ids import global_id, parse_id
 from subgraphs.kit.pagination import Page
 from subgraphs.kit.types import Money, Node, PageInfo, money_of
@@ -33,7 +34,7 @@ for _enum in (FundingModel, ProductionStatus, ProjectStatus, PledgeStatus, PostA
     strawberry.enum(_enum)
 
 
-@strawberry.federation.type(keys=["id"])
+@strawberry.federation.type(keys=["id"], directives=[kept(300)])
 class ProjectCategory(Node):
     id: strawberry.ID
     slug: str
@@ -44,13 +45,13 @@ class ProjectCategory(Node):
         return ProjectCategory(id=_id("ProjectCategory", row.id), slug=row.slug, name=row.name)
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class ProjectMedia:
     url: str
     alt: str | None
 
 
-@strawberry.federation.type(keys=["id"])
+@strawberry.federation.type(keys=["id"], directives=[kept(10)])
 class Reward(Node):
     id: strawberry.ID
     row: strawberry.Private[Row[Any]]
@@ -243,7 +244,7 @@ async def post_seen(context: Context, row: Row[Any] | None) -> ProjectPost | Non
     return ProjectPost.of(row)
 
 
-@strawberry.federation.type(keys=["id", "slug"], tags=["partner"])
+@strawberry.federation.type(keys=["id", "slug"], tags=["partner"], directives=[kept(10)])
 class Project(Node):
     id: strawberry.ID
     row: strawberry.Private[Row[Any]]
@@ -273,7 +274,7 @@ class Project(Node):
     def media(self) -> list[ProjectMedia]:
         return [ProjectMedia(url=each["url"], alt=each.get("alt")) for each in self.row.media]
 
-    @strawberry.field
+    @strawberry.field(directives=[INHERITED])
     def creator(self) -> User | None:
         return User(id=_id("User", self.row.creator_id))
 
@@ -281,7 +282,7 @@ class Project(Node):
     async def rewards(self, info: Info) -> list[Reward]:
         return [Reward.of(row) for row in await info.context.loaders.rewards_of_project.load(self.row.id)]
 
-    @strawberry.field
+    @strawberry.field(directives=[NEVER])
     async def posts(
         self, info: Info, first: int | None = 10, after: str | None = strawberry.UNSET
     ) -> ProjectPostConnection:
@@ -300,7 +301,7 @@ class Project(Node):
         top = (comments.c.subject_id == self.row.id) & comments.c.parent_id.is_(None)
         return await comment_page(info, first, after or None, top)
 
-    @strawberry.federation.field(requires_scopes=[["project:owner"]])
+    @strawberry.federation.field(requires_scopes=[["project:owner"]], directives=[NEVER])
     async def pledges(
         self,
         info: Info,
@@ -316,7 +317,7 @@ class Project(Node):
             where &= pledges.c.status == status.value
         return await pledge_page(info, first, after or None, where)
 
-    @strawberry.field
+    @strawberry.field(directives=[NEVER])
     async def is_favorite(self, info: Info) -> bool | None:
         if info.context.identity.user_id is None:
             return None
@@ -401,7 +402,7 @@ class User:
         return user_id if user_id == info.context.identity.user_id else None
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class ProjectEdge:
     cursor: str
     node: Project

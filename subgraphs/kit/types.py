@@ -8,6 +8,7 @@ from decimal import Decimal
 import strawberry
 
 from subgraphs.kit import money
+from subgraphs.kit.caching import INHERITED
 
 
 @strawberry.enum
@@ -18,7 +19,7 @@ class CurrencyCode(enum.Enum):
     EUR = "EUR"
 
 
-@strawberry.federation.type(shareable=True)
+@strawberry.federation.type(shareable=True, directives=[INHERITED])
 class Money:
     amount: Decimal
     currency_code: CurrencyCode
@@ -29,7 +30,7 @@ def money_of(minor: int, currency: str) -> Money:
     return Money(amount=money.to_decimal(minor, currency), currency_code=CurrencyCode(currency))
 
 
-@strawberry.federation.type(shareable=True)
+@strawberry.federation.type(shareable=True, directives=[INHERITED])
 class PageInfo:
     has_next_page: bool
     has_previous_page: bool

@@ -11,6 +11,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from strawberry.federation.schema_directives import Authenticated
 
+from subgraphs.kit.caching import INHERITED, kept
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import Rejected, RejectedTogether
 from subgraphs.kit.ids import local_id, parse_id
@@ -55,7 +56,7 @@ MAX_WATCHED = 100
 """Variants that one subscription may watch."""
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class ProductSearchConnection:
     edges: list[ProductEdge]
     page_info: PageInfo
@@ -119,7 +120,7 @@ class Query(FlashQuery):
         product = await info.context.products.load(row.product_id)
         return variant_of(row) if (await info.context.viewer()).may_see(product) else None
 
-    @strawberry.federation.field(directives=[paged()], tags=["partner"])
+    @strawberry.federation.field(directives=[paged(), kept(10)], tags=["partner"])
     async def product_search(
         self,
         info: Info,

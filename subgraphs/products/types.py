@@ -12,6 +12,7 @@ import strawberry
 from sqlalchemy import Row
 from strawberry.federation.schema_directives import ListSize
 
+from subgraphs.kit.caching import INHERITED, NEVER, kept
 from subgraphs.kit.ids import global_id, local_id
 from subgraphs.kit.pagination import Page, page_size
 from subgraphs.kit.types import Money, Node, PageInfo, money_of
@@ -24,6 +25,13 @@ Info = strawberry.Info[Context, None]
 for _enum in (Availability, ProductStatus, StockMovementType):
     strawberry.enum(_enum)
 INVENTORY_SCOPE = "inventory:read"
+
+CATALOGUE = kept(60)
+"""Events purge what has changed; this is for events that are late."""
+REFERENCE = kept(300)
+"""What hardly ever changes, and without an event."""
+STOCK = kept(2)
+"""Nothing tells of each unit sold: a page may be behind by so long, the order is not."""
 
 
 def paged() -> ListSize:
@@ -83,7 +91,7 @@ class StockMovement:
     created_at: datetime
 
 
-@strawberry.federation.type(keys=["id"])
+@strawberry.federation.type(keys=["id"], directives=[REFERENCE])
 class SellingPlan(Node):
     id: strawberry.ID
     name: str
@@ -95,7 +103,7 @@ class SellingPlan(Node):
     max_cycles: int | None
 
 
-@strawberry.federation.type(keys=["id"])
+@strawberry.federation.type(keys=["id"], directives=[REFERENCE])
 class Category(Node):
     row: strawberry.Private[Row[Any]]
     id: strawberry.ID
@@ -113,46 +121,46 @@ class Category(Node):
         return [category_of(row) for row in await info.context.children_of_category.load(self.row.id)]
 
 
-@strawberry.federation.type(keys=["id"])
+@strawberry.federation.type(keys=["id"], directives=[REFERENCE])
 class Nutrient(Node):
     id: strawberry.ID
     name: str
     unit: str
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class NutrientAmount:
     nutrient: Nutrient
     amount: Decimal
     daily_value_percent: Decimal | None
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class AttributeValue:
     name: str
     value: str
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class Media:
     url: str
     alt: str | None
     type: MediaType
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class PriceRange:
     min: Money
     max: Money
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class RatingSummary:
     average: Decimal | None
     count: int
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class FacetValue:
     value: str
     label: str
@@ -160,14 +168,14 @@ class FacetValue:
     selected: bool
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class Facet:
     key: str
     label: str
     values: list[FacetValue]
 
 
-@strawberry.federation.type(keys=["id"])
+@strawberry.federation.type(keys=["id"], directives=[kept(30)])
 class Review(Node):
     row: strawberry.Private[Row[Any]]
     id: strawberry.ID
@@ -176,7 +184,7 @@ class Review(Node):
     verified_purchase: bool
     created_at: datetime
 
-    @strawberry.federation.field(provides=["displayName", "avatarUrl"])
+    @strawberry.federation.field(provides=["displayName", "avatarUrl"], directives=[INHERITED])
     async def author(self, info: Info) -> User | None:
         known = await info.context.users.load(self.row.author_id)
         if known is None or known.deleted:
@@ -188,20 +196,20 @@ class Review(Node):
         )
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class ReviewEdge:
     cursor: str
     node: Review
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class ReviewConnection:
     edges: list[ReviewEdge]
     page_info: PageInfo
     total_count: int | None
 
 
-@strawberry.federation.type(keys=["id", "slug"], tags=["partner"])
+@strawberry.federation.type(keys=["id", "slug"], tags=["partner"], directives=[CATALOGUE])
 class Product(Node):
     row: strawberry.Private[Row[Any]]
     id: strawberry.ID
@@ -266,14 +274,14 @@ class Product(Node):
         row = self.row
         return RatingSummary(average=domain.average_rating(row.rating_total, row.rating_count), count=row.rating_count)
 
-    @strawberry.field
+    @strawberry.field(directives=[NEVER])
     async def is_wishlisted(self, info: Info) -> bool | None:
         if info.context.identity.user_id is None:
             return None
         return await info.context.wishes.load(self.row.id) is not None
 
 
-@strawberry.federation.type(keys=["id", "sku"], tags=["partner"])
+@strawberry.federation.type(keys=["id", "sku"], tags=["partner"], directives=[CATALOGUE])
 class ProductVariant(Node):
     row: strawberry.Private[Row[Any]]
     id: strawberry.ID
@@ -290,16 +298,16 @@ class ProductVariant(Node):
     async def product(self, info: Info) -> Product:
         return product_of(await info.context.products.load(self.row.product_id))
 
-    @strawberry.field
+    @strawberry.field(directives=[STOCK])
     async def availability(self, info: Info) -> Availability:
         available = await self._available(info)
         return domain.availability(available, self.row.preorder_ships_at, info.context.shop.now())
 
-    @strawberry.field
+    @strawberry.field(directives=[STOCK])
     async def available_quantity(self, info: Info) -> int | None:
         return await self._available(info)
 
-    @strawberry.federation.field(requires_scopes=[[INVENTORY_SCOPE]])
+    @strawberry.federation.field(requires_scopes=[[INVENTORY_SCOPE]], directives=[NEVER])
     async def inventory(self, info: Info) -> InventoryLevel | None:
         info.context.identity.require_scope(INVENTORY_SCOPE)
         product = await info.context.products.load(self.row.product_id)
@@ -321,7 +329,7 @@ class ProductVariant(Node):
         return max(int(level.on_hand - level.reserved - level.allocated), 0)
 
 
-@strawberry.type
+@strawberry.type(directives=[INHERITED])
 class ProductEdge:
     cursor: str
     node: Product
@@ -344,7 +352,7 @@ class User:
     display_name: str = strawberry.federation.field(external=True, default="")
     avatar_url: str | None = strawberry.federation.field(external=True, default=None)
 
-    @strawberry.federation.field(authenticated=True)
+    @strawberry.federation.field(authenticated=True, directives=[NEVER])
     async def wishlist(
         self, info: Info, first: int | None = 20, after: str | None = strawberry.UNSET
     ) -> ProductConnection | None:
@@ -359,7 +367,7 @@ class User:
 class Partner:
     id: strawberry.ID
 
-    @strawberry.federation.field(directives=[paged()], tags=["partner"])
+    @strawberry.federation.field(directives=[paged(), NEVER], tags=["partner"])
     async def products(
         self,
         info: Info,

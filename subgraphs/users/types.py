@@ -13,6 +13,7 @@ import strawberry
 from sqlalchemy import func, select
 
 from db.statements import after as comes_after
+from subgraphs.kit.caching import NEVER, kept
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether, reasons
 from subgraphs.kit.ids import global_id
 from subgraphs.kit.pagination import Page, page_size
@@ -157,7 +158,7 @@ class Session(Node):
     current: bool
 
 
-@strawberry.federation.type(keys=["id", "slug"], tags=["partner"])
+@strawberry.federation.type(keys=["id", "slug"], tags=["partner"], directives=[kept(300)])
 class Partner(Node):
     row: strawberry.Private[Any]
     slug: str
@@ -170,7 +171,7 @@ class Partner(Node):
     async def business_number(self, info: Info) -> str | None:
         return self.row.business_number if await self._is_members(info.context) else None
 
-    @strawberry.federation.field(requires_scopes=[["partner:self"]])
+    @strawberry.federation.field(requires_scopes=[["partner:self"]], directives=[NEVER])
     async def members(self, info: Info) -> list[User]:
         if not await self._is_members(info.context):
             raise AccessDenied("FORBIDDEN", "This is another seller's.")
@@ -178,7 +179,7 @@ class Partner(Node):
         rows = await info.context.loaders.user.load_many([each.user_id for each in memberships])
         return [user_of(row, info.context) for row in rows]
 
-    @strawberry.field
+    @strawberry.field(directives=[NEVER])
     async def application(self, info: Info) -> PartnerApplication | None:
         if not ("partners:review" in info.context.identity.scopes or await self._is_members(info.context)):
             return None
