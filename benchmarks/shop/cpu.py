@@ -21,6 +21,11 @@ def cpu_by_part() -> dict[str, float]:
     return dict(seconds)
 
 
+def pids_of(part: str) -> list[int]:
+    """The living processes of a part, such as ``api products``."""
+    return [pid for pid in _descendants() if _part(pid) == part]
+
+
 def memory_by_part() -> dict[str, float]:
     """Proportional resident memory in MiB."""
     mib: defaultdict[str, float] = defaultdict(float)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def method_id(number: int) -> str:
     return ulid_of("payment method", f"bench:{number}")
 
 
-async def seed(settings: Settings, buyers: int, units: int) -> None:
+async def seed(settings: Settings, buyers: int, units: int, card_of: Callable[[int], str] = lambda _: CARD) -> None:
     """Everything that must be there before the shop opens."""
     await migrate(settings)
     await demo_data.load(settings)
@@ -68,7 +68,7 @@ async def seed(settings: Settings, buyers: int, units: int) -> None:
             for start in range(0, buyers, CHUNK):
                 chunk = numbers[start : start + CHUNK]
                 await database.run(lambda tx, fill=fill, chunk=chunk: fill(tx, settings, chunk))
-    _register_at_provider(settings, numbers)
+    _register_at_provider(settings, numbers, card_of)
     async with open_database(settings, "products") as database:
         await database.run(lambda tx: _receive(tx, units))
 
@@ -145,11 +145,11 @@ def _billing_key(number: int) -> str:
     return f"bench-billing-key-{number}"
 
 
-def _register_at_provider(settings: Settings, numbers: Sequence[int]) -> None:
+def _register_at_provider(settings: Settings, numbers: Sequence[int], card_of: Callable[[int], str]) -> None:
     store = Store(settings.data_dir / "provider.sqlite")
     with store.change():
         for number in numbers:
-            store.put_billing(_billing_key(number), f"bench-customer-{number}", CARD)
+            store.put_billing(_billing_key(number), f"bench-customer-{number}", card_of(number))
     store.close()
 
 

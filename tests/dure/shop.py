@@ -77,6 +77,12 @@ class ShopProcess:
         assert self._process is not None
         return await asyncio.to_thread(self._process.wait, within)
 
+    async def kill(self) -> None:
+        """SIGKILL, to it and everything that it started."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        await asyncio.to_thread(self._process.wait, 20)
+
     async def stop(self) -> int:
         """Ctrl-C; its exit code."""
         if self._process is None:

@@ -1,0 +1,106 @@
+"""A flash sale through the shop's one door: exactly the units, nobody twice, although the shop is killed in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from benchmarks.flash import rush, verify
+from benchmarks.flash.rush import Plan, State, Trouble
+from db.session import Database
+from tests.dure.shop import ShopProcess
+from tests.dure.test_demo import per_subgraph
+
+pytestmark = pytest.mark.e2e
+CUSTOMERS, UNITS = 100, 10
+ROOT = Path(__file__).parents[2]
+QUICK = {
+    "DURE_PRODUCTS_FLASH_HOLD_SECONDS": "4",
+    "DURE_PRODUCTS_FLASH_ADMISSION_SECONDS": "3",
+    "DURE_PRODUCTS_FLASH_TICK_SECONDS": "0.1",
+    "DURE_PRODUCTS_FLASH_GATE_SECONDS": "0.5",
+    "DURE_USERS_ACCESS_TOKEN_LIFE": "PT2H",
+}
+"""What never becomes an order comes back while the test waits."""
+
+
+def seeded(process: ShopProcess, command: str) -> Path:
+    """``benchmarks.flash.seed`` with this shop's settings; the file that it wrote."""
+    process.folder.mkdir(parents=True, exist_ok=True)
+    file = process.folder / "customers.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.flash.seed", command, str(file), str(CUSTOMERS), str(UNITS)],
+        env=process.settings,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return file
+
+
+async def sell(process: ShopProcess, database_of: Callable[[str], str], troubles: Sequence[Trouble]) -> State:
+    """From an empty folder to a sale that is over, verified."""
+    await asyncio.to_thread(seeded, process, "seed")
+    await process.start()
+    file = await asyncio.to_thread(seeded, process, "tickets")
+    plan = Plan(json.loads(file.read_bytes()), UNITS, opening=2, within=60, troubles=troubles)
+    async with Database(database_of("products")) as products:
+        state = await rush.run(process.url, products, plan)
+    assert verify.problems(await verify.facts(database_of, state.sale_id), UNITS, state.told) == []
+    audit = await asyncio.to_thread(process.dure, "audit")
+    assert (audit.returncode, audit.stdout) == (0, ""), audit.stderr
+    return state
+
+
+def killed(process: ShopProcess) -> Trouble:
+    async def make() -> None:
+        await process.kill()
+        await process.start()
+
+    return Trouble("the shop is killed", 0.5, make)
+
+
+async def test_on_sqlite(tmp_path: Path) -> None:
+    process = ShopProcess(tmp_path, QUICK)
+    try:
+        state = await sell(process, lambda name: f"sqlite+aiosqlite:///{tmp_path}/{name}.sqlite", [killed(process)])
+    finally:
+        await process.stop()
+    check(state)
+
+
+@pytest.mark.integration
+async def test_on_servers_with_a_flushed_redis(tmp_path: Path, postgres_url: str, redis_url: str) -> None:
+    database, cache = per_subgraph(postgres_url), redis_url.rsplit("/", 1)[0] + "/3"
+    process = ShopProcess(tmp_path, QUICK | {"DURE_DATABASE_URL": database, "DURE_REDIS_URL": cache})
+
+    async def flush() -> None:
+        async with Redis.from_url(cache) as redis:
+            await redis.flushdb()
+
+    troubles = [Trouble("Redis is flushed", 0.25, flush), killed(process)]
+    try:
+        state = await sell(process, lambda name: database.format(subgraph=name), troubles)
+    finally:
+        await process.stop()
+    check(state)
+
+
+def check(state: State) -> None:
+    """Everything that was to happen did: a test in which nothing went wrong would prove little."""
+    told: Any = state.told
+    assert len(told.paid) == UNITS
+    assert sum(state.app.again.values()) > 0, "nobody noticed that the shop was gone"
+    assert told.tickets >= CUSTOMERS
+    if os.environ.get("DURE_SHOW"):
+        print(state.happened, told.refused, state.app.again, state.seconds)
