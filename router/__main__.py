@@ -82,6 +82,7 @@ def serve(
     from pydantic import ValidationError
 
     from router.app import create_app
+    from router.pipeline.following import source
     from router.pipeline.serving import InternalDoor, serve_router
     from router.pipeline.supergraph_source import from_config, from_file
     from router.settings import read_settings
@@ -91,17 +92,19 @@ def serve(
     if supergraph is None and config is None:
         raise _failed("Give --supergraph FILE, or --config FILE with subgraphs to compose.")
     try:
-        settings = read_settings(config, **({"dev": True} if dev else {}))
-        source = from_file(supergraph) if supergraph is not None else from_config(cast(Path, config))
+        load = from_file(supergraph) if supergraph is not None else from_config(cast(Path, config))
+        look = source(load, lambda: read_settings(config, **({"dev": True} if dev else {})), config)
+        wanted = asyncio.run(look())
+        settings = wanted.settings
         logs.configure(settings.log_level, settings.log_format)
         traces = exporting("router", settings.trace_ratio, settings.otlp_endpoint)
         telemetry = Telemetry(tracer=traces.get_tracer("router") if traces is not None else None)
-        application = create_app(asyncio.run(source()), settings, telemetry=telemetry)
+        application = create_app(wanted.supergraph_sdl, settings, telemetry=telemetry)
     except (RouterError, ValidationError) as error:
         raise _failed(str(error)) from error
-    application.source = source
+    application.follows = look, wanted
     watched = InternalDoor(telemetry.exposition, application.health)
-    uvloop.run(serve_router(application, application.drain, watched, settings, host, port))
+    uvloop.run(serve_router(application, watched, settings, host, port))
     if traces is not None:
         traces.shutdown()
 

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from router.errors import SupergraphError
+from router.errors import SourceError
 from router.executor.transport import Transport
 from router.pipeline.asgi import Message, Receive, Scope, Send, send_whole
-from router.pipeline.auth import KeySource, TokenVerifier
+from router.pipeline.auth import KeySource
 from router.pipeline.caching import open_cache
-from router.pipeline.callers import Callers
-from router.pipeline.clients import Clients
 from router.pipeline.documents import Rule
-from router.pipeline.explorer import ASSETS, Explorer
+from router.pipeline.edition import Edition, Lasting
+from router.pipeline.explorer import ASSETS
+from router.pipeline.following import Source, Wanted, follow
 from router.pipeline.health import Health
 from router.pipeline.http import HttpEndpoint
-from router.pipeline.lookup import LookUp, MemoryStore
-from router.pipeline.pipeline import Graph, Pipeline
-from router.pipeline.rate_limits import RateLimiter
-from router.pipeline.rest.bindings import read_bindings
-from router.pipeline.rest.endpoint import Rest, RestEndpoint
+from router.pipeline.signed_in import EndedSessions
 from router.pipeline.subgraphs import Subgraphs
-from router.pipeline.supergraph_source import Load, follow
+from router.pipeline.warm_up import plan_again, try_published
 from router.pipeline.websocket import SocketEndpoint
-from router.settings import Settings
-from router.supergraph.load import load_supergraph
+from router.settings import Settings, changed_at_start
 from router.telemetry import Telemetry
-
-POLL = 1.0
-"""Changes of the supergraph are looked for this often (seconds)."""
 
 WORKERS = 2
 """Threads that parse, validate and plan, so that the event loop does not."""
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -52,11 +48,11 @@ def create_app(
     in place of ``tokens.jwks_url``; ``rules`` are further limits on operations;
     ``telemetry`` shares the process's registry and tracer.
     """
-    return RouterApp(supergraph_sdl, settings, Subgraphs(settings, transports), key_source, rules, telemetry)
+    return RouterApp(supergraph_sdl, settings, Subgraphs(transports), key_source, rules, telemetry)
 
 
 class RouterApp:
-    """An ASGI application. Give it ``reload`` for a new supergraph, and ``close`` where no lifespan is run."""
+    """An ASGI application. Give it ``reload`` for something new to serve, and ``close`` where no lifespan is run."""
 
     def __init__(
         self,
@@ -67,56 +63,117 @@ class RouterApp:
         rules: tuple[Rule, ...],
         telemetry: Telemetry | None = None,
     ) -> None:
-        self._settings = settings
         self._subgraphs = subgraphs
-        self._clients = Clients(settings)
-        self._callers = Callers(
-            self._clients, TokenVerifier(settings.tokens, key_source), RateLimiter(settings.rate_limits)
-        )
-        self._look_up = LookUp(MemoryStore(settings.persisted.size) if settings.persisted.automatic else None)
-        self._rules = rules
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="router")
-        self._explorer = Explorer(settings.explorer_assets, settings.explorer_examples) if settings.dev else None
         self.health = Health()
         self.telemetry = telemetry or Telemetry()
-        self.telemetry.access_log_ratio = settings.access_log_ratio
-        self.telemetry.know(operation.name for operation in self._clients.operations)
-        self.telemetry.cache_size("documents", lambda: len(self.graphql.pipeline.graph.documents))
-        self.telemetry.cache_size("plans", lambda: len(self.graphql.pipeline.graph.plans))
         self.cache = open_cache(settings.cache, self.telemetry)
         """What subgraphs answered: ``cache.store`` is purged by those who know of changes."""
-        self.supergraph_sdl = supergraph_sdl
-        self.source: Load | None = None
-        """Where to look for changes of the supergraph while the lifespan runs."""
+        self._lasting = Lasting(subgraphs, self._pool, rules, key_source, self.telemetry, self.cache)
+        self.follows: tuple[Source, Wanted] | None = None
+        """Where to look for changes while the lifespan runs, and what it gave for this application."""
         self.ending_sessions: AsyncIterator[str] | None = None
         """The ids of sessions as they end, listened to while the lifespan runs."""
-        self.graphql = HttpEndpoint(self._pipeline(supergraph_sdl), settings, self.telemetry.tracing)
-        self._rest = self._rest_endpoint()
-        self._sockets = SocketEndpoint(lambda: self.graphql.pipeline, settings, self.telemetry)
-        self.health.serves(supergraph_sdl)
+        self._called = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._edition = Edition(supergraph_sdl, settings, self._lasting, None)
+        self._sockets = SocketEndpoint(lambda: self._edition.pipeline, settings, self.telemetry)
+        self._serve(self._edition)
+        self.telemetry.cache_size("documents", lambda: len(self._edition.graph.documents))
+        self.telemetry.cache_size("plans", lambda: len(self._edition.graph.plans))
+        self.health.add("persistedOperations", self._published)
         self.health.ready = True
 
-    def reload(self, supergraph_sdl: str) -> None:
-        """Serve another supergraph from now on. Raises SupergraphError, and goes on with the old one."""
-        pipeline = self._pipeline(supergraph_sdl)
-        rest = self._bound(pipeline)
-        self.graphql.pipeline = pipeline
-        if self._rest is not None and rest is not None:
-            self._rest.rest = rest
-        self.supergraph_sdl = supergraph_sdl
-        self.telemetry.reloaded(accepted=True)
-        self.health.serves(supergraph_sdl)
+    @property
+    def supergraph_sdl(self) -> str:
+        """What is served."""
+        return self._edition.supergraph_sdl
+
+    @property
+    def settings(self) -> Settings:
+        """How it is served."""
+        return self._edition.settings
+
+    @property
+    def graphql(self) -> HttpEndpoint:
+        """``/graphql`` over HTTP."""
+        return self._edition.graphql
+
+    @property
+    def ended_sessions(self) -> EndedSessions:
+        """Sessions that are over before their tokens."""
+        return self._lasting.ended_sessions
+
+    def look_again(self) -> None:
+        """Look for changes now, and try again what was refused."""
+        self._called.set()
+
+    async def reload(self, supergraph_sdl: str | None = None, settings: Settings | None = None) -> None:
+        """Serve another supergraph, or under other settings, once its plans are made. Files that settings name are
+        read again. Requests and streams end as they began.
+
+        Raises RouterError, and goes on as before: also if a persisted operation that ran would not run any more.
+        """
+        async with self._reloading:
+            now = self._edition
+            made = await asyncio.to_thread(
+                Edition, supergraph_sdl or now.supergraph_sdl, settings or now.settings, self._lasting, now
+            )
+            await self._prepare(made, now)
+            self._serve(made)
+            self.telemetry.reloaded(accepted=True)
+
+    async def take(self, wanted: Wanted) -> None:
+        """See ``Serves``."""
+        await self.reload(wanted.supergraph_sdl, wanted.settings)
 
     def refuse(self, why: str) -> None:
         """Take down that there was something new that cannot be served."""
         self.telemetry.reloaded(accepted=False)
         self.health.refused(why)
 
+    def keep(self) -> None:
+        """What was refused is gone."""
+        self.telemetry.settled()
+        self.health.serves(self.supergraph_sdl)
+
+    async def warm_up(self) -> None:
+        """Plan all persisted operations; those that cannot be run are told."""
+        edition = self._edition
+        edition.broken = await try_published(edition.graph, edition.operations, edition.settings.limits)
+        self._tell_broken(edition)
+
+    async def _prepare(self, made: Edition, now: Edition) -> None:
+        made.broken = await try_published(made.graph, made.operations, made.settings.limits)
+        worse = [why for text, why in made.broken.items() if text not in now.broken]
+        if worse and made.settings.persisted.refuse_broken:
+            raise SourceError("Persisted operations would not run any more:\n" + "\n".join(worse))
+        await plan_again(made.graph, now.graph.plans.hottest(made.settings.warm_plans))
+
+    def _serve(self, edition: Edition) -> None:
+        for name in changed_at_start(self._edition.settings, edition.settings):
+            logger.warning("%s has changed: that takes effect at the next start", name)
+        self._edition = edition
+        self._sockets.use(edition.settings)
+        self.telemetry.access_log_ratio = edition.settings.access_log_ratio
+        self.telemetry.know(operation.name for operation in edition.operations)
+        self._tell_broken(edition)
+        self.health.serves(edition.supergraph_sdl)
+
+    def _tell_broken(self, edition: Edition) -> None:
+        self.telemetry.broken(len(edition.broken))
+        for why in edition.broken.values():
+            logger.error("a persisted operation cannot be run: %s", why)
+
+    def _published(self) -> dict[str, Any]:
+        edition = self._edition
+        return {"count": len(edition.operations), "broken": sorted(edition.broken.values())}
+
     async def drain(self) -> None:
         """Before the end: not ready any more; sockets and streams are told to go on elsewhere. Requests go on."""
         self.health.draining = True
-        await asyncio.sleep(self._settings.drain_notice)
-        self.graphql.draining.set()
+        await asyncio.sleep(self.settings.drain_notice)
+        self._lasting.draining.set()
         await self._sockets.drain()
 
     async def close(self) -> None:
@@ -133,18 +190,19 @@ class RouterApp:
             await self._lifespan(receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        explorer, rest = self._edition.explorer, self._edition.rest
         if scope["type"] == "websocket":
             await self._sockets(scope, receive, send)
-        elif self._explorer is not None and scope["method"] == "GET" and _wants_page(path, scope):
-            await self._explorer.page(send)
+        elif explorer is not None and scope["method"] == "GET" and _wants_page(path, scope):
+            await explorer.page(send)
         elif path == "/graphql":
             await self._measured(scope, receive, send)
         elif path == "/health" or path.startswith("/health/"):
             await self.health.answer(send, live=path == "/health/live")
-        elif self._explorer is not None and path.startswith(ASSETS):
-            await self._explorer.asset(path, send)
-        elif self._rest is not None and self._rest.serves(scope):
-            await self._rest(scope, receive, send)
+        elif explorer is not None and path.startswith(ASSETS):
+            await explorer.asset(path, send)
+        elif rest is not None and rest.serves(scope):
+            await rest(scope, receive, send)
         else:
             await send_whole(send, 404, b"text/plain; charset=utf-8", b"Not found.", [])
 
@@ -163,43 +221,19 @@ class RouterApp:
         finally:
             self.telemetry.request(status, time.perf_counter() - started)
 
-    def _rest_endpoint(self) -> RestEndpoint | None:
-        rest = self._bound(self.graphql.pipeline)
-        if rest is None:
-            return None
-        return RestEndpoint(rest, lambda: self.graphql.pipeline, self._settings)
-
-    def _bound(self, pipeline: Pipeline) -> Rest | None:
-        """The REST API over a graph. Raises SourceError for bindings that do not fit it."""
-        file, schema = self._settings.rest, pipeline.schema
-        return Rest(read_bindings(file, schema), schema) if file is not None else None
-
-    def _pipeline(self, supergraph_sdl: str) -> Pipeline:
-        supergraph = load_supergraph(supergraph_sdl)
-        if not supergraph.subgraphs:
-            raise SupergraphError("the supergraph has no subgraphs")
-        graph = Graph(supergraph, self._settings, self._pool, self._rules)
-        return Pipeline(
-            graph,
-            self._settings,
-            self._subgraphs.of(supergraph, self.telemetry),
-            self._callers,
-            self._look_up,
-            self.telemetry,
-            self.cache,
-        )
-
     async def _end_sessions(self, ending: AsyncIterator[str]) -> None:
         async for session in ending:
-            self._callers.ended_sessions.end(session)
+            self.ended_sessions.end(session)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         background: list[asyncio.Task[None]] = []
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                if self.source is not None:
-                    following = follow(self.source, self.reload, self.supergraph_sdl, POLL, self.refuse)
+                await self.warm_up()
+                if self.follows is not None:
+                    source, served = self.follows
+                    following = follow(source, served, self, self.settings.watch, self._called)
                     background.append(asyncio.create_task(following))
                 if self.ending_sessions is not None:
                     background.append(asyncio.create_task(self._end_sessions(self.ending_sessions)))

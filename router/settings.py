@@ -157,17 +157,36 @@ class CacheSettings(BaseModel):
         default=100_000, description="Tags whose purges are remembered; with more of them the cache begins anew."
     )
     ignore_headers: tuple[str, ...] = Field(
-        default=("traceparent", "tracestate", "baggage", "idempotency-key", "x-request-id"),
+        default=(
+            "traceparent",
+            "tracestate",
+            "baggage",
+            "idempotency-key",
+            "x-request-id",
+            "user-agent",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-real-ip",
+        ),
         description="Forwarded headers that change no answer. Each value of any other has entries of its own.",
     )
 
 
 class PersistedSettings(BaseModel):
-    """Automatic persisted queries: texts that clients have registered by their hash."""
+    """Operations that are named instead of sent: automatic persisted queries, and those of manifests."""
 
-    automatic: bool = Field(default=True, description="Accept them, from clients that are not on a safelist.")
+    automatic: bool = Field(
+        default=True, description="Accept texts that clients register by their hash, unless on a safelist."
+    )
     size: int = Field(default=1_000, description="Texts that are kept in this process.")
     lifetime: float = Field(default=86_400.0, description="How long Redis keeps a text after its last use.")
+    refuse_broken: bool = Field(
+        default=True,
+        description="Refuse a new supergraph, and new settings, with which an operation of a manifest or of the REST "
+        "bindings would not run any more. Off: such operations are only told of.",
+    )
 
 
 class ResilienceSettings(BaseModel):
@@ -258,6 +277,15 @@ class Settings(BaseSettings):
     cache: CacheSettings = Field(default_factory=lambda: CacheSettings())
     document_cache: int = Field(default=2_000, description="Parsed and validated documents that are kept.")
     plan_cache: int = Field(default=2_000, description="Compiled plans that are kept.")
+    warm_plans: int = Field(
+        default=100, ge=0, description="Of the old plans, how many of the most used are made anew before a reload."
+    )
+    watch: float = Field(
+        default=1.0,
+        ge=0,
+        description="Supergraph, settings, manifests and bindings are looked at this often for changes. 0: on SIGHUP "
+        "only.",
+    )
     override_labels: tuple[str, ...] = Field(default=(), description="Override labels that are always active.")
 
     internal_host: str = Field(default="127.0.0.1", description="Address of the operators' port.")
@@ -330,6 +358,25 @@ def read_settings(config: Path | None, **overrides: Any) -> Settings:
             entry.pop("routing_url", None)
     from_environment = Settings().model_dump(exclude_unset=True)
     return Settings(**_merged(_merged(document, from_environment), overrides))
+
+
+AT_START = (
+    "cache",
+    "watch",
+    "internal_host",
+    "internal_port",
+    "otlp_endpoint",
+    "trace_ratio",
+    "log_format",
+    "log_level",
+    "drain_timeout",
+)
+"""Settings that are read once."""
+
+
+def changed_at_start(old: Settings, new: Settings) -> list[str]:
+    """Names of settings that differ and that a reload does not change."""
+    return [name for name in AT_START if getattr(old, name) != getattr(new, name)]
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ Granted = tuple[bool, frozenset[str], frozenset[str]]
 """What an identity can do for this supergraph: whether it is signed in, its scopes and policies that matter."""
 
 
+NOTHING: Granted = (False, frozenset(), frozenset())
+
+
 @dataclass(frozen=True, slots=True)
 class Restricted:
     """An operation without what the caller may not read, and an error for each field left out."""
@@ -44,8 +47,18 @@ class AuthorizationRules:
         self._policies = frozenset(policy for rule in rules for group in rule.policies for policy in group)
         self.exist = bool(rules)
 
+    @property
+    def typical(self) -> tuple[Granted, ...]:
+        """Plans worth having: for those who may read everything, for people without rights of their own, for
+        strangers."""
+        if not self.exist:
+            return (NOTHING,)
+        return tuple(dict.fromkeys(((True, self._scopes, self._policies), (True, frozenset(), frozenset()), NOTHING)))
+
     def granted(self, identity: Identity) -> Granted:
         """The part of an identity that can change a plan: a part of the plan's key."""
+        if not self.exist:
+            return NOTHING
         return identity.subject is not None, identity.scopes & self._scopes, identity.policies & self._policies
 
     def restrict(self, operation: Operation, granted: Granted) -> Restricted:

@@ -23,9 +23,11 @@ class Caller:
 class Callers:
     """Finds out who sent a request."""
 
-    def __init__(self, clients: Clients, tokens: TokenVerifier, limiter: RateLimiter) -> None:
+    def __init__(
+        self, clients: Clients, tokens: TokenVerifier, limiter: RateLimiter, ended_sessions: EndedSessions
+    ) -> None:
         self._limiter = limiter
-        self.ended_sessions = EndedSessions()
+        self.ended_sessions = ended_sessions
         self._clients = clients
         self._tokens = tokens
 

@@ -52,6 +52,8 @@ class PreparedOperation:
     cost: CostOf
     conditions: tuple[str, ...]
     defaults: dict[str, bool]
+    defers: bool
+    """Whether it may have deferred parts."""
 
     def condition_values(self, variables: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
         """What ``@skip``, ``@include`` and ``@defer`` depend on: a part of the plan's key."""
@@ -161,6 +163,7 @@ class DocumentCache:
             cost=self._costs.compile(document.node, definition),
             conditions=tuple(sorted(condition_variables(document.node))),
             defaults=condition_defaults(definition),
+            defers="defer" in document.text,
         )
 
 

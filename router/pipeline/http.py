@@ -32,17 +32,17 @@ STATUS_HEADERS: dict[int, RawHeaders] = {
 
 
 class HttpEndpoint:
-    """``/graphql``. ``pipeline`` may be replaced while requests run: each keeps the one it began with."""
+    """``/graphql``. Once ``draining`` is set, streams are completed."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, tracing: Tracing | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, tracing: Tracing, admission: Admission, draining: asyncio.Event
+    ) -> None:
         self.pipeline = pipeline
-        self._tracing = tracing or Tracing(None)
-        self.draining = asyncio.Event()
-        """Once it is set, streams are completed."""
+        self.draining = draining
+        self._tracing = tracing
         self._settings = settings
         self._origins = Origins(settings)
-        bounds = settings.resilience
-        self._admission = Admission(bounds.requests, bounds.requests_floor, bounds.lag)
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -35,5 +35,9 @@ class Lru(Generic[K, V]):
         """Forget a value, if it is known."""
         self._items.pop(key, None)
 
+    def items(self) -> tuple[tuple[K, V], ...]:
+        """What is remembered, longest unused first."""
+        return tuple(self._items.items())
+
     def __len__(self) -> int:
         return len(self._items)

@@ -188,7 +188,7 @@ class Pipeline:
         graph = self._graph
         granted = graph.plans.rules.granted(identity)
         labels = graph.labels.roll()
-        choice = Choice(operation.condition_values(variables), granted, labels, defer)
+        choice = Choice(operation.condition_values(variables), granted, labels, defer and operation.defers)
         ready = await graph.plans.plan(operation, choice)
         if ready.denials:
             code = RequestErrorCode.UNAUTHENTICATED if identity.subject is None else RequestErrorCode.FORBIDDEN

@@ -48,7 +48,7 @@ class Choice:
 PlanKey = tuple[str, str | None, Choice]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReadyPlan:
     """A plan with what the pipeline has to know of it."""
 
@@ -56,6 +56,8 @@ class ReadyPlan:
     introspection: str | None
     denials: tuple[str, ...] = ()
     """Why the operation must not run at all: a root field of a mutation or subscription is not allowed."""
+    uses: int = 0
+    """How often it was found."""
 
     @property
     def plan(self) -> QueryPlan:
@@ -111,6 +113,11 @@ class PlanCache:
     def __len__(self) -> int:
         return len(self._known)
 
+    def hottest(self, count: int) -> list[PlanKey]:
+        """What the most used plans are for."""
+        ranked = sorted(self._known.items(), key=lambda item: item[1].uses, reverse=True)
+        return [key for key, _ in ranked[:count]]
+
     async def plan(self, operation: PreparedOperation, choice: Choice) -> ReadyPlan:
         """The plan of an operation. Raises RequestError."""
         key = (operation.text, operation.name, choice)
@@ -118,6 +125,7 @@ class PlanCache:
         if self.telemetry is not None:
             self.telemetry.lookup("plans", hit=found is not None)
         if found is not None:
+            found.uses += 1
             return found
         planning = self._planning.get(key)
         if planning is None:

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
@@ -39,6 +39,10 @@ class DrainingServer(uvicorn.Server):
         """Stop on SIGINT and SIGTERM. Called in the running loop."""
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
+
+    def look_again_on_hangup(self, look_again: Callable[[], None]) -> None:
+        """SIGHUP: look for what has changed. Called in the running loop."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, look_again)
 
     async def _go(self) -> None:
         try:
@@ -106,9 +110,17 @@ async def listening(app: Any, host: str, port: int | None) -> AsyncIterator[None
         listener.close()
 
 
-async def serve_router(
-    app: Any, drain: Callable[[], Awaitable[None]], watched: InternalDoor, settings: Settings, host: str, port: int
-) -> None:
+class Served(Protocol):
+    """An application that drains, and looks for changes when it is told to."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def look_again(self) -> None: ...
+
+
+async def serve_router(app: Served, watched: InternalDoor, settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM, and for operators at a port of their own."""
     config = uvicorn.Config(
         app,
@@ -122,8 +134,9 @@ async def serve_router(
         ws_max_size=settings.limits.body_bytes,
         timeout_graceful_shutdown=settings.drain_timeout,
     )
-    server = DrainingServer(config, drain)
+    server = DrainingServer(config, app.drain)
     server.stop_on_signals()
+    server.look_again_on_hangup(app.look_again)
     spare_collector()
     async with listening(watched, settings.internal_host, settings.internal_port):
         await server.serve()

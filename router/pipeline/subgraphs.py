@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 from router.executor.http_client import HttpClient, open_client
 from router.executor.http_transport import HttpTransport
@@ -21,24 +21,26 @@ logger = logging.getLogger(__name__)
 
 
 class Subgraphs:
-    """Transports by subgraph name, all of them guarded. Those that were not given are made here."""
+    """Transports by subgraph name, all of them guarded. Those that were not given are made here, and kept: there are
+    few configurations in the life of a process, and streams may still use those of an earlier one."""
 
-    def __init__(self, settings: Settings, given: Mapping[str, Transport] | None = None) -> None:
-        self._settings = settings
+    def __init__(self, given: Mapping[str, Transport] | None = None) -> None:
         self._given = dict(given or {})
-        self._made: dict[tuple[str, str], Transport] = {}
-        self._clients: dict[float, HttpClient] = {}
-        self._guarded: dict[tuple[str, int], GuardedTransport] = {}
+        self._made: dict[Hashable, Transport] = {}
+        self._clients: dict[Hashable, HttpClient] = {}
+        self._guarded: dict[Hashable, GuardedTransport] = {}
 
-    def of(self, supergraph: Supergraph, telemetry: Telemetry | None = None) -> dict[str, Transport]:
+    def of(
+        self, supergraph: Supergraph, settings: Settings, telemetry: Telemetry | None = None
+    ) -> dict[str, Transport]:
         """The transports of a supergraph. Connections, and what is known of the subgraphs' health, are shared by all
-        supergraphs that have them."""
+        supergraphs that have them, as long as their settings are the same."""
         found: dict[str, Transport] = {}
         for name, subgraph in supergraph.subgraphs.items():
-            own = self._settings.subgraphs.get(name, SubgraphSettings())
-            transport = self._given.get(name) or self._http(name, own.url or subgraph.url, own)
+            own = settings.subgraphs.get(name, SubgraphSettings())
+            transport = self._given.get(name) or self._http(name, own.url or subgraph.url, own, settings)
             if transport is not None:
-                found[name] = self._guard(name, transport, own, telemetry)
+                found[name] = self._guard(name, transport, _guards(settings, own), telemetry)
         return found
 
     async def close(self) -> None:
@@ -48,34 +50,28 @@ class Subgraphs:
         for transport in (*self._guarded.values(), *rest):
             await transport.close()
 
-    def _guard(
-        self, name: str, transport: Transport, own: SubgraphSettings, telemetry: Telemetry | None
-    ) -> GuardedTransport:
-        key = (name, id(transport))
+    def _guard(self, name: str, transport: Transport, guards: Guards, telemetry: Telemetry | None) -> GuardedTransport:
+        key = (name, id(transport), guards)
         guarded = self._guarded.get(key)
         if guarded is None:
-            guards = _guards(self._settings, own)
-            # A subgraph in this process is cut off by the same clock, and needs not be told.
-            tell = name not in self._given
-            guarded = GuardedTransport(transport, guards, _announce(name, telemetry), tell_deadline=tell)
+            guarded = GuardedTransport(transport, guards, _announce(name, telemetry))
             self._guarded[key] = guarded
         return guarded
 
-    def _http(self, name: str, url: str, own: SubgraphSettings) -> Transport | None:
+    def _http(self, name: str, url: str, own: SubgraphSettings, settings: Settings) -> Transport | None:
         if not url:
             return None
-        made = self._made.get((name, url))
+        pool = (settings.http_client, own.timeout or settings.subgraph_timeout, settings.connect_timeout)
+        key = (name, url, pool, settings.subgraph_response_bytes, own.model_dump_json())
+        made = self._made.get(key)
         if made is None:
-            settings = self._settings
-            timeout = own.timeout or settings.subgraph_timeout
-            client = self._clients.get(timeout)
+            client = self._clients.get(pool)
             if client is None:
-                client = open_client(settings.http_client, timeout=timeout, connect_timeout=settings.connect_timeout)
-                self._clients[timeout] = client
+                client = self._clients[pool] = open_client(pool[0], timeout=pool[1], connect_timeout=pool[2])
             made = HttpTransport(url, client, max_bytes=settings.subgraph_response_bytes, trusted=own.trust_answers)
             if own.subscriptions == "ws":
                 made = WebSocketTransport(made, own.subscriptions_url or url, settings.subgraph_response_bytes)
-            self._made[name, url] = made
+            self._made[key] = made
         return made
 
 

@@ -1,22 +1,19 @@
-"""Where the served supergraph comes from, and following its changes."""
+"""Where the served supergraph comes from."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from router.composition.compose import compose
 from router.composition.model import SubgraphInput
-from router.errors import RouterError, SourceError
+from router.errors import SourceError
 from router.pipeline.introspect import read_config, read_configured
 
 Load = Callable[[], Coroutine[Any, Any, str]]
 """Gives the supergraph SDL as it is now. Raises RouterError."""
-
-logger = logging.getLogger(__name__)
 
 
 def from_file(path: Path) -> Load:
@@ -43,33 +40,6 @@ def from_config(config: Path) -> Load:
         return composed[1]
 
     return load
-
-
-async def follow(
-    load: Load, serve: Callable[[str], None], served: str, seconds: float, refuse: Callable[[str], None] | None = None
-) -> None:
-    """Look for ever for something else than ``served``. What cannot be served is reported, once, and left.
-
-    ``refuse`` is told why.
-    """
-    refused = ""
-    seen = served
-    while True:
-        try:
-            sdl = await load()
-            changed, seen = sdl != seen, sdl
-            if changed and sdl != served:
-                serve(sdl)
-                served = sdl
-                logger.info("a new supergraph is served")
-            refused = ""
-        except RouterError as error:
-            if str(error) != refused:
-                refused = str(error)
-                logger.warning("the supergraph has changed and cannot be served, the old one is kept: %s", refused)
-                if refuse is not None:
-                    refuse(refused)
-        await asyncio.sleep(seconds)
 
 
 def _compose(sources: list[SubgraphInput]) -> str:

@@ -50,11 +50,15 @@ class SocketEndpoint:
         self, pipeline: Callable[[], Pipeline], settings: Settings, telemetry: Telemetry | None = None
     ) -> None:
         self._pipeline = pipeline
-        self._settings = settings
-        self._origins = Origins(settings)
+        self.use(settings)
         self._telemetry = telemetry or Telemetry()
         self._open: set[_Socket] = set()
         self._users: Counter[str] = Counter()
+
+    def use(self, settings: Settings) -> None:
+        """Settings for sockets that open from now on."""
+        self._settings = settings
+        self._origins = Origins(settings)
 
     async def drain(self) -> None:
         """Tell every client to connect again, elsewhere (1001, RFC 6455, 7.4.1)."""

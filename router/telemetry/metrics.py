@@ -55,6 +55,9 @@ class Telemetry:
             "router_subgraph_breaker_state", "1 for the state a breaker is in", "subgraph", "state"
         )
         self._reloads = self._counter("router_reloads", "New supergraphs and settings", "outcome")
+        self._settled = self._gauge("router_last_reload_accepted", "0 while something new is refused, else 1")
+        self._settled.set(1)
+        self._broken = self._gauge("router_persisted_operations_broken", "Published operations that cannot be run")
         self.sockets = self._gauge("router_websockets", "Open WebSockets")
         self._by_status: dict[int, Histogram] = {}
         self._by_subgraph: dict[str, Histogram] = {}
@@ -66,8 +69,8 @@ class Telemetry:
         return self.access_log_ratio > 0 and random.random() < self.access_log_ratio
 
     def know(self, names: Iterable[str]) -> None:
-        """Operation names that may be labels: those of persisted operations, for example."""
-        self._names = self._names | frozenset(names)
+        """The operation names that may be labels from now on: those of persisted operations."""
+        self._names = frozenset(names)
 
     def request(self, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -131,6 +134,15 @@ class Telemetry:
     def reloaded(self, *, accepted: bool) -> None:
         """There was a new supergraph, or there were new settings."""
         self._reloads.labels("accepted" if accepted else "refused").inc()
+        self._settled.set(accepted)
+
+    def settled(self) -> None:
+        """What was refused is not wanted any more."""
+        self._settled.set(1)
+
+    def broken(self, count: int) -> None:
+        """So many published operations cannot be run."""
+        self._broken.set(count)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format, for an internal port."""

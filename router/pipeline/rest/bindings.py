@@ -119,6 +119,16 @@ def read_bindings(path: Path, schema: GraphQLSchema) -> Api:
     )
 
 
+def manifest_of(path: Path) -> Path | None:
+    """The manifest that a bindings file names; None where it cannot be told."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    named = document.get("manifest") if isinstance(document, dict) else None
+    return path.parent / named if isinstance(named, str) else None
+
+
 def _refused(path: Path, reasons: list[str]) -> SourceError:
     return SourceError(f"The REST bindings {path} cannot be used:\n" + "\n".join(f"- {reason}" for reason in reasons))
 

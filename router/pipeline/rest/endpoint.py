@@ -32,7 +32,7 @@ OPENAPI_PATH = "/openapi.json"
 
 
 class Rest:
-    """An API ready to be served: replaced as a whole when the supergraph changes."""
+    """An API ready to be served."""
 
     def __init__(self, api: Api, schema: GraphQLSchema) -> None:
         schemas = Schemas(api.scalars)
@@ -43,7 +43,7 @@ class Rest:
 
 
 class RestEndpoint:
-    """Serves the paths of ``rest``, which may be replaced while requests run, by the pipeline of the moment."""
+    """Serves the paths of ``rest`` by a pipeline."""
 
     def __init__(self, rest: Rest, pipeline: Callable[[], Pipeline], settings: Settings) -> None:
         self.rest = rest

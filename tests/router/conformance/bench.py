@@ -20,6 +20,7 @@ from router.pipeline.lookup import LookUp
 from router.pipeline.pipeline import Answer, Graph, Pipeline
 from router.pipeline.rate_limits import RateLimiter
 from router.pipeline.request import GraphQLRequest
+from router.pipeline.signed_in import EndedSessions
 from router.settings import CostSettings, Settings
 from router.supergraph.load import load_supergraph
 from tests.router.conformance.rows import Row, Rows
@@ -80,7 +81,7 @@ class Bench:
         self.graph = Graph(load_supergraph(supergraph_sdl), settings, ThreadPoolExecutor(1))
         transports = {name: InProcessTransport(*self._serving(one)) for name, one in self.subgraphs.items()}
         tokens, limiter = TokenVerifier(settings.tokens, None), RateLimiter(settings.rate_limits)
-        callers = Callers(Clients(settings), tokens, limiter)
+        callers = Callers(Clients(settings), tokens, limiter, EndedSessions())
         self.pipeline = Pipeline(self.graph, settings, transports, callers, LookUp(None))
 
     async def answer(self, asked: Asked) -> Any:

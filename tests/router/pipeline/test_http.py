@@ -360,7 +360,7 @@ async def test_a_new_supergraph_is_served_and_a_bad_one_refused(app: RouterApp) 
     from router.errors import SupergraphError
 
     with pytest.raises(SupergraphError):
-        app.reload("type Query { a: Int }")
+        await app.reload("type Query { a: Int }")
     assert await data(app, "{me{id}}") == {"me": {"id": "1"}}
-    app.reload(app.supergraph_sdl.replace("latest:", "newest:"))
+    await app.reload(app.supergraph_sdl.replace("latest:", "newest:"))
     assert (await post(app, "{latest{body}}")).json["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"

@@ -73,7 +73,7 @@ async def test_a_stream_that_ends_by_itself_ends() -> None:
 async def test_a_token_of_an_ended_session_is_refused(app: RouterApp) -> None:
     mine, other = bearer(sub="ann", sid="s1"), bearer(sub="ann", sid="s2")
     assert (await post(app, "{__typename}", **mine)).status == 200
-    app._callers.ended_sessions.end("s1")
+    app.ended_sessions.end("s1")
     refused = await post(app, "{__typename}", **mine)
     assert (refused.status, refused.json["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
     assert (await post(app, "{__typename}", **other)).status == 200
@@ -82,7 +82,7 @@ async def test_a_token_of_an_ended_session_is_refused(app: RouterApp) -> None:
 async def test_a_subscription_ends_within_a_second_of_its_session(app: RouterApp) -> None:
     async with connect(app, **bearer(sub="ann", sid="s1")) as socket:
         await started(socket)
-        app._callers.ended_sessions.end("s1")
+        app.ended_sessions.end("s1")
         async with asyncio.timeout(1):
             while "errors" not in (await socket.receive()).get("payload", {}):
                 continue

@@ -88,7 +88,7 @@ async def test_mutated_answers_never_break_the_answer(source: st.DataObject) -> 
             return SubgraphResponse(mutations.data(response.data), source.draw(st.none() | error_lists))
 
         app._subgraphs._given[name] = InProcessTransport(execute)
-    app.reload(app.supergraph_sdl)
+    await app.reload(app.supergraph_sdl)
     response = await post(app, QUERY)
     assert response.status == 200
     answer = response.json

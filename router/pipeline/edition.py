@@ -1,0 +1,111 @@
+"""What is served at one time: a supergraph under some settings. A reload makes the next edition and then swaps them,
+so a request ends in the edition that it began in, and what cannot be served never is."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from router.errors import SupergraphError
+from router.executor.entity_cache.session import Cache
+from router.pipeline.auth import KeySource, TokenVerifier
+from router.pipeline.callers import Callers
+from router.pipeline.clients import Clients
+from router.pipeline.documents import Rule
+from router.pipeline.explorer import Explorer
+from router.pipeline.http import HttpEndpoint
+from router.pipeline.lookup import LookUp, MemoryStore
+from router.pipeline.persisted import PersistedOperation
+from router.pipeline.pipeline import Graph, Pipeline
+from router.pipeline.rate_limits import RateLimiter
+from router.pipeline.rest.bindings import read_bindings
+from router.pipeline.rest.endpoint import Rest, RestEndpoint
+from router.pipeline.shedding import Admission
+from router.pipeline.signed_in import EndedSessions
+from router.pipeline.subgraphs import Subgraphs
+from router.settings import Settings
+from router.supergraph.load import load_supergraph
+from router.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What all editions of a process share."""
+
+    subgraphs: Subgraphs
+    pool: Executor
+    rules: tuple[Rule, ...]
+    key_source: KeySource | None
+    telemetry: Telemetry
+    cache: Cache | None
+    ended_sessions: EndedSessions = field(default_factory=EndedSessions)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Edition:
+    """Everything that depends on supergraph or settings. ``before``: whose counters and caches go on, where the
+    settings that they depend on are the same."""
+
+    def __init__(self, supergraph_sdl: str, settings: Settings, lasting: Lasting, before: Edition | None) -> None:
+        """Raises SupergraphError, and SourceError for manifests, keys or bindings that cannot be used."""
+        supergraph = load_supergraph(supergraph_sdl)
+        if not supergraph.subgraphs:
+            raise SupergraphError("the supergraph has no subgraphs")
+        self.supergraph_sdl = supergraph_sdl
+        self.settings = settings
+        self.clients = Clients(settings)
+        self._carry_on(lasting, before)
+        callers = Callers(self.clients, self.tokens, self.limiter, lasting.ended_sessions)
+        self.graph = Graph(supergraph, settings, lasting.pool, lasting.rules)
+        transports = lasting.subgraphs.of(supergraph, settings, lasting.telemetry)
+        self.pipeline = Pipeline(
+            self.graph, settings, transports, callers, self.look_up, lasting.telemetry, lasting.cache
+        )
+        self.graphql = HttpEndpoint(
+            self.pipeline, settings, lasting.telemetry.tracing, self.admission, lasting.draining
+        )
+        self.rest = self._rest_endpoint()
+        self.explorer = Explorer(settings.explorer_assets, settings.explorer_examples) if settings.dev else None
+        self.broken: dict[str, str] = {}
+        """Persisted operations that cannot be run, by their text, and why: filled by whoever checks them."""
+
+    @property
+    def operations(self) -> tuple[PersistedOperation, ...]:
+        """Every operation that the operator has published: in manifests, or bound to paths."""
+        bound = self.rest.rest.api.endpoints if self.rest is not None else ()
+        found = (*self.clients.operations, *(call.operation for one in bound for call in one.calls))
+        return tuple({one.body: one for one in reversed(found)}.values())[::-1]
+
+    def _carry_on(self, lasting: Lasting, before: Edition | None) -> None:
+        settings = self.settings
+        same = _same(before, settings, "tokens")
+        self.tokens: TokenVerifier = same.tokens if same else TokenVerifier(settings.tokens, lasting.key_source)
+        same = _same(before, settings, "rate_limits")
+        self.limiter: RateLimiter = same.limiter if same else RateLimiter(settings.rate_limits)
+        same = _same(before, settings, "persisted")
+        self.look_up: LookUp = same.look_up if same else _look_up(settings)
+        same = _same(before, settings, "resilience")
+        self.admission: Admission = same.admission if same else _admission(settings)
+
+    def _rest_endpoint(self) -> RestEndpoint | None:
+        if self.settings.rest is None:
+            return None
+        schema = self.graph.schema
+        rest = Rest(read_bindings(self.settings.rest, schema), schema)
+        return RestEndpoint(rest, lambda: self.pipeline, self.settings)
+
+
+def _same(before: Edition | None, settings: Settings, name: str) -> Edition | None:
+    """``before``, if this setting is the same in it."""
+    unchanged = before is not None and getattr(before.settings, name) == getattr(settings, name)
+    return before if unchanged else None
+
+
+def _admission(settings: Settings) -> Admission:
+    bounds = settings.resilience
+    return Admission(bounds.requests, bounds.requests_floor, bounds.lag)
+
+
+def _look_up(settings: Settings) -> LookUp:
+    return LookUp(MemoryStore(settings.persisted.size) if settings.persisted.automatic else None)
