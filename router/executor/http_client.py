@@ -35,8 +35,13 @@ class HttpAnswer:
 class HttpClient(Protocol):
     """POST over kept-alive connections. Every failure is raised as SubgraphError."""
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], max_bytes: int) -> HttpAnswer:
-        """Send and read the whole answer, at most ``max_bytes`` of it."""
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], max_bytes: int, timeout: float | None = None
+    ) -> HttpAnswer:
+        """Send and read the whole answer, at most ``max_bytes`` of it, in ``timeout`` seconds (None: the client's own).
+
+        A call that is cancelled may keep its connection until its time is over.
+        """
         ...
 
     def stream(self, url: str, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
@@ -56,10 +61,14 @@ class PyreqwestClient:
         self._connect_timeout = timedelta(seconds=connect_timeout)
         self._client: Client | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], max_bytes: int) -> HttpAnswer:
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], max_bytes: int, timeout: float | None = None
+    ) -> HttpAnswer:
         """See HttpClient."""
         try:
-            request = self._open().post(url).timeout(self._timeout).headers(dict(headers)).body_bytes(body)
+            # A cancellation does not reach the peer: the connection of a call that is given up closes at this time.
+            limit = self._timeout if timeout is None else timedelta(seconds=timeout)
+            request = self._open().post(url).timeout(limit).headers(dict(headers)).body_bytes(body)
             async with request.build_streamed() as response:
                 declared = response.get_header("content-length")
                 if declared is not None and declared.isdigit() and int(declared) > max_bytes:
@@ -107,11 +116,13 @@ class AiohttpClient:
         self._stream_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], max_bytes: int) -> HttpAnswer:
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], max_bytes: int, timeout: float | None = None
+    ) -> HttpAnswer:
         """See HttpClient."""
         try:
             async with self._open().post(
-                url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+                url, data=body, headers=headers, timeout=self._bounded(timeout), allow_redirects=False
             ) as response:
                 read = bytearray()
                 async for chunk in response.content.iter_any():
@@ -142,6 +153,11 @@ class AiohttpClient:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
             self._session = None
+
+    def _bounded(self, timeout: float | None) -> aiohttp.ClientTimeout:
+        if timeout is None:
+            return self._timeout
+        return aiohttp.ClientTimeout(total=timeout, sock_connect=self._timeout.sock_connect)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.decode import decode_response
 from router.executor.event_stream import EventTooLarge, read_events
-from router.executor.http_client import HttpClient
+from router.executor.http_client import HttpAnswer, HttpClient
 from router.executor.json_bytes import write_json
 from router.executor.resilience.retry import retry_after
 from router.executor.transport import SubgraphRequest, SubgraphResponse
+
+DEADLINE_HEADER = "router-timeout-ms"
+"""Milliseconds until nobody waits for the answer any more. Not a point in time: clocks of two machines differ."""
 
 ACCEPT_JSON = "application/graphql-response+json, application/json;q=0.9"
 
@@ -29,14 +33,12 @@ class HttpTransport:
 
     async def execute(self, request: SubgraphRequest) -> SubgraphResponse:
         """Run a query or a mutation. Raises SubgraphError."""
-        headers = {**request.headers, "content-type": "application/json", "accept": ACCEPT_JSON}
-        answer = await self._client.post(self._url, _body(request), headers, self._max_bytes)
+        answer = await self._post(request)
         return decode_response(answer.body, answer.status, retry_after(answer.retry_after))
 
     async def execute_raw(self, request: SubgraphRequest) -> bytes | memoryview:
         """Run a query and give the body as it came. Raises SubgraphError unless the status is a success."""
-        headers = {**request.headers, "content-type": "application/json", "accept": ACCEPT_JSON}
-        answer = await self._client.post(self._url, _body(request), headers, self._max_bytes)
+        answer = await self._post(request)
         if not 200 <= answer.status < 300:
             decode_response(answer.body, answer.status, retry_after(answer.retry_after))
         return answer.body
@@ -62,6 +64,16 @@ class HttpTransport:
     async def close(self) -> None:
         """Close the client."""
         await self._client.close()
+
+    async def _post(self, request: SubgraphRequest) -> HttpAnswer:
+        headers = {**request.headers, "content-type": "application/json", "accept": ACCEPT_JSON}
+        timeout: float | None = None
+        if request.deadline is not None:
+            left = max(request.deadline - time.monotonic(), 0.001)
+            headers[DEADLINE_HEADER] = str(round(left * 1000) or 1)
+            # What is sent of a mutation goes on to its end: its connection is not closed before its time.
+            timeout = left if request.kind == "query" else None
+        return await self._client.post(self._url, _body(request), headers, self._max_bytes, timeout)
 
 
 def _body(request: SubgraphRequest) -> bytes:

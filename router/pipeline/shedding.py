@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import asyncio
 
+from router.errors import RequestError, RequestErrorCode
+
 SAMPLE = 0.05
 """Seconds between two looks at the loop."""
 
 SHRINK = 0.9
 GROW = 8
+
+COME_AGAIN = 1
+"""Seconds after which somebody who was refused may try again."""
 
 
 class AdaptiveLimit:
@@ -34,7 +39,10 @@ class AdaptiveLimit:
 
 
 class Admission:
-    """Counts requests in and out. It looks at the loop only while there are any."""
+    """Counts requests in and out: ``with admission:`` is a place, or RequestError (503) where there is none.
+
+    It looks at the loop only while there are requests.
+    """
 
     def __init__(self, most: int, least: int, lag: float) -> None:
         self.limit = AdaptiveLimit(most, least, lag)
@@ -53,6 +61,20 @@ class Admission:
     def leave(self) -> None:
         """A request was answered."""
         self.running -= 1
+
+    def __enter__(self) -> None:
+        if not self.enter():
+            raise RequestError(
+                RequestErrorCode.OVERLOADED,
+                "Too many requests just now.",
+                status=503,
+                malformed=True,
+                extensions={"retryAfterMs": COME_AGAIN * 1000},
+                retry_after=COME_AGAIN,
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + SAMPLE

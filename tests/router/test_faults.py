@@ -165,7 +165,7 @@ def _breaker(app: RouterApp, state: str) -> bool:
 
 @pytest.mark.parametrize(("client", "timeout"), [("aiohttp", 60.0), ("pyreqwest", 0.3)])
 async def test_a_cancelled_fetch_closes_its_connection(client: str, timeout: float) -> None:
-    """A subgraph over HTTP sees that nobody waits any more: at once, or (pyreqwest) when the request's time is over."""
+    """A subgraph over HTTP sees that nobody waits any more: at once, or (pyreqwest) when the fetch's time is over."""
     asked, gone = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,8 +178,8 @@ async def test_a_cancelled_fetch_closes_its_connection(client: str, timeout: flo
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        http = HttpTransport(f"http://127.0.0.1:{port}", open_client(client, timeout=timeout))
-        transport = GuardedTransport(http, Guards(timeout=60))
+        http = HttpTransport(f"http://127.0.0.1:{port}", open_client(client, timeout=60))
+        transport = GuardedTransport(http, Guards(timeout=timeout))
         request = SubgraphRequest("{a}", None, None, {}, "query")
         fetch = asyncio.create_task(transport.execute(request))
         await asyncio.wait_for(asked.wait(), 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 
 
@@ -20,29 +21,45 @@ class Full(Exception):
 
 
 class Bulkhead:
-    """Room for calls to one subgraph. Every ``enter`` that returned needs one ``leave``."""
+    """Room for calls to one subgraph. Every ``take`` that was true and ``enter`` that returned needs one ``leave``."""
 
     def __init__(self, limits: BulkheadLimits) -> None:
         self._limits = limits
-        self._room = asyncio.Semaphore(limits.running)
-        self._waiting = 0
+        self._free = limits.running
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a place, if one is free."""
+        if self._free <= 0:
+            return False
+        self._free -= 1
+        return True
 
     async def enter(self) -> None:
-        """Take a place, or wait for one. Raises Full."""
-        if not self._room.locked():
-            await self._room.acquire()
+        """Wait for a place. Raises Full."""
+        if self.take():
             return
-        if self._waiting >= self._limits.waiting:
+        if len(self._queue) >= self._limits.waiting:
             raise Full
-        self._waiting += 1
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(given)
         try:
             async with asyncio.timeout(self._limits.patience):
-                await self._room.acquire()
-        except TimeoutError:
-            raise Full from None
-        finally:
-            self._waiting -= 1
+                await given
+        except BaseException as error:
+            if given.done() and not given.cancelled():
+                self.leave()  # it came at the moment in which it was given up
+            elif given in self._queue:
+                self._queue.remove(given)
+            if isinstance(error, TimeoutError):
+                raise Full from None
+            raise
 
     def leave(self) -> None:
-        """Give the place back."""
-        self._room.release()
+        """Give the place back, or to who waits longest."""
+        while self._queue:
+            given = self._queue.popleft()
+            if not given.done():
+                given.set_result(None)
+                return
+        self._free += 1

@@ -9,25 +9,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
-
-import msgspec
 
 from router.errors import RequestErrorCode, SubgraphError
 from router.executor.passthrough import RawTransport
 from router.executor.resilience.breaker import Breaker, BreakerLimits, Outcome, State
 from router.executor.resilience.bulkhead import Bulkhead, BulkheadLimits, Full
+from router.executor.resilience.cutoff import Cutoff
 from router.executor.resilience.retry import RetryBudget, RetryLimits, pause
 from router.executor.transport import SubgraphRequest, SubgraphResponse, Transport
 
 T = TypeVar("T")
 Send = Callable[[SubgraphRequest], Awaitable[T]]
-
-DEADLINE_HEADER = "router-timeout-ms"
-"""Milliseconds until nobody waits for the answer any more. Not a point in time: clocks of two machines differ."""
 
 FAIR = 0.5
 """A timeout tells against a subgraph if it had at least this share of its own timeout."""
@@ -52,27 +48,26 @@ class GuardedTransport:
         transport: Transport,
         guards: Guards,
         changed: Callable[[State], None] | None = None,
-        *,
-        tell_deadline: bool = True,
     ) -> None:
-        """``changed`` hears of the breaker's states; ``tell_deadline``: the subgraph is sent the time it has."""
+        """``changed`` hears of the breaker's states."""
         self.inner = transport
         self._guards = guards
         self._breaker = Breaker(guards.breaker, changed)
         self._bulkhead = Bulkhead(guards.bulkhead)
         self._budget = RetryBudget(guards.retry.budget)
-        self._tell_deadline = tell_deadline
+        self._cutoff = Cutoff()
         self._streams = 0
         self._unheard: set[asyncio.Task[Any]] = set()
         self.trusted: bool = getattr(transport, "trusted", False)
 
-    async def execute(self, request: SubgraphRequest) -> SubgraphResponse:
+    def execute(self, request: SubgraphRequest) -> Coroutine[Any, Any, SubgraphResponse]:
         """Run a query or a mutation. Raises SubgraphError."""
-        return await self._call(request, self.inner.execute)
+        call = self._mutation if request.kind == "mutation" else self._query
+        return call(request, self.inner.execute)
 
-    async def execute_raw(self, request: SubgraphRequest) -> bytes | memoryview:
+    def execute_raw(self, request: SubgraphRequest) -> Coroutine[Any, Any, bytes | memoryview]:
         """Run a query and give the body as it came. Raises SubgraphError."""
-        return await self._call(request, cast(RawTransport, self.inner).execute_raw)
+        return self._query(request, cast(RawTransport, self.inner).execute_raw)
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncGenerator[SubgraphResponse, None]:
         """Run a subscription. Raises SubgraphError.
@@ -100,15 +95,8 @@ class GuardedTransport:
         await asyncio.gather(*self._unheard, return_exceptions=True)
         await self.inner.close()
 
-    async def _call(self, request: SubgraphRequest, send: Send[T]) -> T:
-        started = time.monotonic()
-        limit = started + self._guards.timeout
-        fair = True
-        if request.deadline is not None and request.deadline < limit:
-            limit = request.deadline
-            fair = limit - started >= self._guards.timeout * FAIR
-        if request.kind == "mutation":
-            return await self._to_its_end(self._try(request, send, limit, fair), limit - started)
+    async def _query(self, request: SubgraphRequest, send: Send[T]) -> T:
+        limit, fair = self._bounds(request)
         self._budget.earn()
         retry = 0
         while True:
@@ -123,23 +111,31 @@ class GuardedTransport:
             retry += 1
             await asyncio.sleep(wait)
 
+    async def _mutation(self, request: SubgraphRequest, send: Send[T]) -> T:
+        limit, fair = self._bounds(request)
+        return await self._to_its_end(self._try(request, send, limit, fair), limit - time.monotonic())
+
+    def _bounds(self, request: SubgraphRequest) -> tuple[float, bool]:
+        """When the answer comes too late, and whether that may be held against the subgraph."""
+        started = time.monotonic()
+        timeout = self._guards.timeout
+        limit = started + timeout
+        if request.deadline is None or request.deadline >= limit:
+            return limit, True
+        return request.deadline, request.deadline - started >= timeout * FAIR
+
     async def _try(self, request: SubgraphRequest, send: Send[T], limit: float, fair: bool) -> T:
         """One attempt, with a place and the breaker's leave; a mutation's has no limit of its own."""
         ticket = self._breaker.enter(time.monotonic())
         if ticket is None:
             raise _unavailable(self._breaker.wait(time.monotonic()))
         outcome = Outcome.ABANDONED
+        request.deadline = limit  # so that the subgraph can be told
         try:
-            await self._bulkhead.enter()
+            if not self._bulkhead.take():
+                await self._bulkhead.enter()
             try:
-                if request.kind == "mutation":
-                    if time.monotonic() >= limit:
-                        # The caller has been told that nothing came of it: it must not happen now.
-                        raise TimeoutError
-                    answer = await send(self._told(request, limit))
-                else:
-                    async with asyncio.timeout(limit - time.monotonic()):
-                        answer = await send(self._told(request, limit))
+                answer = await self._sent(request, send, limit)
                 outcome = Outcome.SUCCESS
                 return answer
             finally:
@@ -150,10 +146,20 @@ class GuardedTransport:
             outcome = Outcome.FAILURE if fair else Outcome.ABANDONED
             raise _too_late() from None
         except SubgraphError as error:
-            outcome = Outcome.ABANDONED if error.refused else Outcome.FAILURE
+            unfair = error.refused or (error.code is RequestErrorCode.SUBGRAPH_TIMEOUT and not fair)
+            outcome = Outcome.ABANDONED if unfair else Outcome.FAILURE
             raise
         finally:
             self._breaker.leave(ticket, time.monotonic(), outcome)
+
+    async def _sent(self, request: SubgraphRequest, send: Send[T], limit: float) -> T:
+        if request.kind != "mutation":
+            with self._cutoff.at(limit):
+                return await send(request)
+        if time.monotonic() >= limit:
+            # The caller has been told that nothing came of it: it must not happen now.
+            raise TimeoutError
+        return await send(request)
 
     async def _to_its_end(self, work: Awaitable[T], seconds: float) -> T:
         """Wait so long for a mutation. It is not stopped when its time is over or the client has left."""
@@ -169,12 +175,6 @@ class GuardedTransport:
         self._unheard.discard(task)
         if not task.cancelled():
             task.exception()  # taken, else the loop complains of an error that nobody waits for
-
-    def _told(self, request: SubgraphRequest, limit: float) -> SubgraphRequest:
-        if not self._tell_deadline:
-            return request
-        left = max(round((limit - time.monotonic()) * 1000), 1)
-        return msgspec.structs.replace(request, headers={**request.headers, DEADLINE_HEADER: str(left)})
 
 
 def _unavailable(wait: float) -> SubgraphError:

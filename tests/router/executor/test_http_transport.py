@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,8 +11,9 @@ import pytest
 
 from router.errors import SubgraphError
 from router.executor.http_client import AiohttpClient, HttpClient, PyreqwestClient
-from router.executor.http_transport import HttpTransport
+from router.executor.http_transport import DEADLINE_HEADER, HttpTransport
 from router.executor.transport import SubgraphRequest, SubgraphResponse
+from tests.support.waiting import eventually
 
 REQUEST = SubgraphRequest("{a}", {"x": [1]}, None, {"x-tenant": "t"}, "query")
 CLIENTS: list[Callable[..., HttpClient]] = [PyreqwestClient, AiohttpClient]
@@ -172,4 +174,90 @@ async def test_a_subscription_that_answers_with_json_is_an_error(make: Callable[
         transport = HttpTransport(url, make())
         with pytest.raises(SubgraphError):
             _ = [event async for event in transport.subscribe(REQUEST)]
+        await transport.close()
+
+
+@pytest.mark.parametrize("make", CLIENTS)
+async def test_a_deadline_goes_along_and_is_kept(make: Callable[..., HttpClient]) -> None:
+    """The subgraph is told how long it has, whatever a client sent under that name; then a query is given up."""
+    seen: list[bytes] = []
+    started = time.monotonic()
+    async with server(b"", seen, hang=True) as url:
+        transport = HttpTransport(url, make(timeout=60))
+        sent = SubgraphRequest("{a}", None, None, {DEADLINE_HEADER: "999999"}, "query", started + 0.2)
+        with pytest.raises(SubgraphError) as raised:
+            await transport.execute(sent)
+        await transport.close()
+    assert raised.value.code == "SUBGRAPH_TIMEOUT"
+    assert 0.2 <= time.monotonic() - started < 5
+    (told,) = [line for line in seen[0].lower().split(b"\r\n") if line.startswith(DEADLINE_HEADER.encode())]
+    assert 100 < int(told.split(b":")[1]) <= 200
+
+
+class Counting:
+    """A subgraph that counts connections and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.accepted = self.open = self.asked = 0
+        self.answers = asyncio.Event()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self.open += 1
+        gone = asyncio.Event()
+        requests: asyncio.Queue[None] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(reader, requests, gone))
+        try:
+            while not gone.is_set():
+                asking = asyncio.create_task(requests.get())
+                leaving = asyncio.create_task(gone.wait())
+                await asyncio.wait((asking, leaving), return_when=asyncio.FIRST_COMPLETED)
+                asking.cancel()
+                answering = asyncio.create_task(self.answers.wait())
+                await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+                answering.cancel()
+                leaving.cancel()
+                if not gone.is_set():
+                    body = b'{"data":{"a":1}}'
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        finally:
+            self.open -= 1
+            reading.cancel()
+            writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader, requests: asyncio.Queue[None], gone: asyncio.Event) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                (length,) = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+                await reader.readexactly(int(length.split(b":")[1]))
+                self.asked += 1
+                requests.put_nowait(None)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            gone.set()
+
+
+@pytest.mark.parametrize("make", CLIENTS)
+async def test_fetches_that_are_given_up_leave_no_connections(make: Callable[..., HttpClient]) -> None:
+    """Closed at the deadline at the latest; fetches after them are answered, over a connection that is kept."""
+    subgraph = Counting()
+    async with await asyncio.start_server(subgraph.handle, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        transport = HttpTransport(f"http://127.0.0.1:{port}/graphql", make(timeout=60))
+
+        async def fetch(seconds: float) -> SubgraphResponse:
+            deadline = time.monotonic() + seconds
+            return await transport.execute(SubgraphRequest("{a}", None, None, {}, "query", deadline))
+
+        given_up = [asyncio.create_task(fetch(0.3)) for _ in range(20)]
+        await eventually(lambda: subgraph.asked == 20)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        await eventually(lambda: subgraph.open == 0, timeout=5)
+        subgraph.answers.set()
+        accepted = subgraph.accepted
+        for _ in range(20):
+            assert (await fetch(10)).data == {"a": 1}
+        assert subgraph.accepted == accepted + 1
         await transport.close()
