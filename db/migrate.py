@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from alembic import command, context
 from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
-from sqlalchemy import JSON, Connection, MetaData, make_url, text
+from sqlalchemy import JSON, Connection, MetaData, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from db import engine
 from db.columns import UtcDateTime
+from db.sealed import Sealed
 
 
 def _config(migrations: Path, url: str) -> Config:
@@ -64,6 +65,8 @@ def _render(kind: str, item: object, autogen: AutogenContext) -> str | Literal[F
     if kind == "type" and isinstance(item, UtcDateTime):
         autogen.imports.add("from db.columns import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "type" and isinstance(item, Sealed):
+        return "sa.Text()"
     if kind == "type" and isinstance(item, JSON):
         autogen.imports.add("from db.columns import JsonType")
         return "JsonType"
@@ -97,6 +100,21 @@ def _exists_already(error: DBAPIError) -> bool:
     return state in ("42P04", "23505") or number == 1007
 
 
+def _let_tables_be_copied(connection: Any, _record: object) -> None:
+    """SQLite alters a table by copying and dropping it: others may refer to it meanwhile, and what was in its pages
+    must not stay readable in the file."""
+    cursor = connection.cursor()
+    for pragma in ("foreign_keys=OFF", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _check_references(connection: Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if broken:
+        raise RuntimeError(f"the migration left references to rows that are not there: {broken[:5]}")
+
+
 def _command(connection: Connection, verb: object, migrations: Path, url: str, revision: str) -> None:
     config = _config(migrations, url)
     config.attributes["connection"] = connection
@@ -106,9 +124,14 @@ def _command(connection: Connection, verb: object, migrations: Path, url: str, r
 
 async def _with_connection(url: str, work: object) -> None:
     assert callable(work)
-    migrator = create_async_engine(url) if make_url(url).get_backend_name() != "sqlite" else engine.writer(url)
+    on_sqlite = make_url(url).get_backend_name() == "sqlite"
+    migrator = engine.writer(url) if on_sqlite else create_async_engine(url)
+    if on_sqlite:
+        event.listen(migrator.sync_engine, "connect", _let_tables_be_copied)
     try:
         async with migrator.begin() as connection:
             await connection.run_sync(work)
+            if on_sqlite:
+                await connection.run_sync(_check_references)
     finally:
         await migrator.dispose()

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from db import vault
 from dure.errors import StartError
 
 MAKERS: dict[str, Callable[[], str]] = {
     "DURE_CLAIMS_SECRET": lambda: secrets.token_urlsafe(32),
     "DURE_CURSOR_SECRET": lambda: secrets.token_urlsafe(32),
+    "DURE_DATA_KEYS": lambda: f"k1:{vault.new_key()}",
     "DURE_DEMO_PASSWORD": lambda: secrets.token_urlsafe(12),
+    "DURE_INDEX_KEY": lambda: secrets.token_urlsafe(32),
     "DURE_PARTNER_KEY": lambda: "partner_" + secrets.token_urlsafe(24),
     "DURE_PAYMENTS_ENCRYPTION_KEYS": lambda: Fernet.generate_key().decode(),
     "DURE_PAYMENTS_PROVIDER_SECRET_KEY": lambda: "test_sk_" + secrets.token_urlsafe(24),

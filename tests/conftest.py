@@ -25,6 +25,10 @@ settings.load_profile("dure")
 # Tests ask faster than people do, all from one address. Those of the rate limits turn them on.
 os.environ.setdefault("ROUTER_RATE_LIMITS__ENABLED", "false")
 
+# Keys of personal data, for processes that are started without the `dure` command.
+os.environ.setdefault("DURE_DATA_KEYS", "t1:" + "dGVzdGtleXRlc3RrZXl0ZXN0a2V5dGVzdGtleTAxMjM=")
+os.environ.setdefault("DURE_INDEX_KEY", "index-key-of-the-tests-0123456789")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files with what the code gives now")

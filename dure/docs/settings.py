@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from db.vault import VaultSettings
 from dure import subgraphs
 from dure.docs.markdown import page as markdown
 from dure.docs.markdown import table
@@ -34,6 +35,7 @@ def page() -> str:
         "only, unless the environment gives them.",
         "## The process and what all subgraphs share",
         _section(DureSettings),
+        _section(VaultSettings),
         *(block for name, each in own.items() for block in (f"## {name}", _section(each))),
         "## The router",
         "The router alone (`python -m router serve`) also reads these from a file (`--config`); the environment wins. "

@@ -22,7 +22,7 @@ from db.session import Database
 from db.statements import skip_locked
 from subgraphs.kit.ids import new_ulid
 from subgraphs.users.letters import Letter
-from subgraphs.users.models import AnyRow, deliveries, mails
+from subgraphs.users.models import AnyRow, deliveries, email_index, mails
 from subgraphs.users.settings import Settings
 
 log = structlog.get_logger()
@@ -160,7 +160,7 @@ async def into_development_outbox(messages: Sequence[EmailMessage]) -> list[Exce
 
 async def sent_to(database: Database, recipient: str) -> list[dict[str, Any]]:
     """The development outbox: the e-mails to an address, the newest first, with the token of their link."""
-    query = select(mails).where(mails.c.recipient == recipient).order_by(mails.c.id.desc()).limit(50)
+    query = select(mails).where(mails.c.recipient_index == email_index(recipient)).order_by(mails.c.id.desc()).limit(50)
     async with database.read() as connection:
         rows = (await connection.execute(query)).all()
     return [

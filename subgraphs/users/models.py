@@ -1,15 +1,20 @@
-"""The tables of the users subgraph. Tokens are kept as hashes; what a withdrawn user typed is erased."""
+"""The tables of the users subgraph. Tokens are kept as hashes, personal data sealed; what a withdrawn user typed is
+erased."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Row, String, Table, Text, UniqueConstraint
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from db import vault
 from db.base import TABLE_OPTIONS, new_metadata
 from db.columns import JsonType, UlidType, UtcDateTime
+from db.sealed import IndexType, Sealed
 from messaging.inbox import dead_letter_table, inbox_table
 from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
@@ -17,6 +22,26 @@ from subgraphs.kit.idempotency import idempotency_table
 HASH = String(64)
 
 AnyRow = Row[*tuple[Any, ...]]
+
+
+def email_index(email: str) -> str:
+    """What finds the rows of an e-mail address (in the form that ``domain.clean_email`` gives)."""
+    return vault.ring().index(email, "users.email")
+
+
+def phone_index(phone: str) -> str:
+    """What finds the rows of a phone number (E.164)."""
+    return vault.ring().index(phone, "users.phone")
+
+
+def _index_beside(name: str, kind: str | None = None) -> Callable[[DefaultExecutionContext], str | None]:
+    """The default of a blind index: of what the same row's column ``name`` has."""
+
+    def index(context: DefaultExecutionContext) -> str | None:
+        text = context.get_current_parameters().get(name)  # type: ignore[no-untyped-call]
+        return None if text is None else vault.ring().index(text, f"users.{kind or name}")
+
+    return index
 
 
 class Base(DeclarativeBase):
@@ -34,9 +59,11 @@ class User(Base):
 
     id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
-    email: Mapped[str | None] = mapped_column(String(254), unique=True)
-    name: Mapped[str | None] = mapped_column(String(100))
-    phone: Mapped[str | None] = mapped_column(String(20))
+    email: Mapped[str | None] = mapped_column(Sealed("users.user_account.email"))
+    email_index: Mapped[str | None] = mapped_column(IndexType, unique=True, default=_index_beside("email"))
+    name: Mapped[str | None] = mapped_column(Sealed("users.user_account.name"))
+    phone: Mapped[str | None] = mapped_column(Sealed("users.user_account.phone"))
+    phone_index: Mapped[str | None] = mapped_column(IndexType, index=True, default=_index_beside("phone"))
     display_name: Mapped[str] = mapped_column(String(50))
     avatar_url: Mapped[str | None] = mapped_column(String(500))
     password_hash: Mapped[str | None] = mapped_column(String(255))
@@ -45,7 +72,7 @@ class User(Base):
     time_zone: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    deletion_reason: Mapped[str | None] = mapped_column(String(500))
+    deletion_reason: Mapped[str | None] = mapped_column(Sealed("users.user_account.deletion_reason"))
 
 
 class UserRole(Base):
@@ -77,8 +104,8 @@ class Session(Base):
 
     id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     user_id: Mapped[str] = mapped_column(UlidType, ForeignKey("user_account.id"))
-    device_name: Mapped[str | None] = mapped_column(String(100))
-    ip_address: Mapped[str | None] = mapped_column(String(45))
+    device_name: Mapped[str | None] = mapped_column(Sealed("users.session.device_name"))
+    ip_address: Mapped[str | None] = mapped_column(Sealed("users.session.ip_address"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
@@ -131,7 +158,7 @@ class SigningKey(Base):
     __table_args__ = (TABLE_OPTIONS,)
 
     kid: Mapped[str] = mapped_column(UlidType, primary_key=True)
-    private_key: Mapped[str] = mapped_column(Text)
+    private_key: Mapped[str] = mapped_column(Sealed("users.signing_key.private_key"))
     signs_from: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -141,16 +168,16 @@ class Mail(Base):
     __tablename__ = "mail"
     __table_args__ = (
         Index("ix_mail_status_next_attempt_at", "status", "next_attempt_at"),
-        Index("ix_mail_recipient", "recipient"),
         CheckConstraint("status IN ('QUEUED', 'SENT', 'FAILED')", name="status_known"),
         TABLE_OPTIONS,
     )
 
     id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     kind: Mapped[str] = mapped_column(String(50))
-    recipient: Mapped[str] = mapped_column(String(254))
+    recipient: Mapped[str] = mapped_column(Sealed("users.mail.recipient"))
+    recipient_index: Mapped[str] = mapped_column(IndexType, index=True, default=_index_beside("recipient", "email"))
     subject: Mapped[str] = mapped_column(String(200))
-    body: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[str | None] = mapped_column(Sealed("users.mail.body"))
     status: Mapped[str] = mapped_column(String(10))
     attempts: Mapped[int] = mapped_column(Integer)
     next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -203,10 +230,10 @@ class PartnerApplication(Base):
     applicant_id: Mapped[str] = mapped_column(UlidType, ForeignKey("user_account.id"), index=True)
     business_name: Mapped[str] = mapped_column(String(100))
     business_number: Mapped[str] = mapped_column(String(10))
-    representative_name: Mapped[str] = mapped_column(String(100))
-    contact_phone: Mapped[str] = mapped_column(String(20))
+    representative_name: Mapped[str] = mapped_column(Sealed("users.partner_application.representative_name"))
+    contact_phone: Mapped[str] = mapped_column(Sealed("users.partner_application.contact_phone"))
     bank_code: Mapped[str] = mapped_column(String(3))
-    bank_account_number: Mapped[str] = mapped_column(String(20))
+    bank_account_number: Mapped[str] = mapped_column(Sealed("users.partner_application.bank_account_number"))
     status: Mapped[str] = mapped_column(String(20), index=True)
     rejection_reason: Mapped[str | None] = mapped_column(String(500))
     submitted_at: Mapped[datetime] = mapped_column(UtcDateTime)

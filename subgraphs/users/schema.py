@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import strawberry
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, select
 from strawberry import UNSET
 from strawberry.federation.schema_directives import Authenticated, ListSize
 
@@ -19,7 +19,7 @@ from subgraphs.users.entities import ENTITIES
 from subgraphs.users.enums import NotificationChannel, NotificationType, PartnerApplicationStatus
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import applications, notifications, sessions, users
-from subgraphs.users.service import accounts, partners, passwords
+from subgraphs.users.service import accounts, partners, passwords, people
 from subgraphs.users.service import notifications as inbox
 from subgraphs.users.service import sessions as session_service
 from subgraphs.users.service.deps import Device
@@ -79,8 +79,7 @@ class Query:
         info.context.identity.require_scope("users:read")
         where: list[ColumnElement[bool]] = [users.c.deleted_at.is_(None)]
         if text := (search or "").strip()[:MAX_SEARCH]:
-            columns = (users.c.email, users.c.name, users.c.display_name)
-            where.append(or_(*(column.icontains(text, autoescape=True) for column in columns)))
+            where.append(people.matching(text))
         page = await fetch_page(info.context, "users", users, first, after or None, *where)
         edges = [
             UserEdge(cursor=cursor, node=user_of(row, info.context))

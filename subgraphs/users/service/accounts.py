@@ -21,12 +21,14 @@ from subgraphs.users.models import (
     AnyRow,
     applications,
     deliveries,
+    email_index,
     engagements,
     mails,
     notifications,
     one_time_tokens,
     partner_members,
     partners,
+    phone_index,
     preferences,
     sessions,
     terms_agreements,
@@ -68,7 +70,8 @@ async def register(deps: Deps, given: Registration) -> str:
 
     async def work(tx: AsyncConnection) -> None:
         await insert_ignore(tx, users, [row])
-        winner = (await tx.execute(select(users.c.id).where(users.c.email == row["email"]))).scalar_one()
+        holder = select(users.c.id).where(users.c.email_index == email_index(row["email"]))
+        winner = (await tx.execute(holder)).scalar_one()
         if winner != row["id"]:
             raise Rejected("UNIQUE", "This e-mail address has an account already.", ["input", "email"])
         await tx.execute(insert(user_roles), [{"user_id": row["id"], "role": domain.Role.CUSTOMER.value}])
@@ -192,7 +195,7 @@ async def mail_if_known(deps: Deps, email: str, device: Device, what: str, send:
     await throttling.take_try(deps.database, domain.MAIL_REQUESTS, (what, device.ip, cleaned), deps.now())
 
     async def work(tx: AsyncConnection) -> None:
-        row = (await tx.execute(select(users).where(users.c.email == cleaned))).one_or_none()
+        row = (await tx.execute(select(users).where(users.c.email_index == email_index(cleaned)))).one_or_none()
         if row is not None:
             await send(tx, row)
 
@@ -222,7 +225,8 @@ async def change_account(
             lambda: domain.clean_text(name, what="A name", limit=domain.MAX_NAME), ["name"], ""
         )
     if phone is not None:
-        changes["phone"] = checks.value(lambda: domain.clean_phone(phone), ["phone"], "") if phone.strip() else None
+        number = checks.value(lambda: domain.clean_phone(phone), ["phone"], "") if phone.strip() else None
+        changes |= {"phone": number, "phone_index": phone_index(number) if number else None}
     if display_name is not None:
         changes["display_name"] = checks.value(lambda: _display_name(display_name), ["displayName"], "")
     checks.done()
@@ -287,11 +291,11 @@ async def _obstacles(tx: AsyncConnection, user_id: str) -> list[Rejected]:
 
 
 async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: datetime) -> None:
-    email = (await tx.execute(select(users.c.email).where(users.c.id == user_id))).scalar()
+    address = (await tx.execute(select(users.c.email_index).where(users.c.id == user_id))).scalar()
     mine = select(notifications.c.id).where(notifications.c.recipient_id == user_id)
     await tx.execute(delete(deliveries).where(deliveries.c.notification_id.in_(mine)))
     await tx.execute(delete(notifications).where(notifications.c.recipient_id == user_id))
-    await tx.execute(delete(mails).where(mails.c.recipient == email))
+    await tx.execute(delete(mails).where(mails.c.recipient_index == address))
     for table in (one_time_tokens, preferences, user_roles, partner_members, terms_agreements):
         await tx.execute(delete(table).where(table.c.user_id == user_id))
     owned = select(engagements.c.id).where(engagements.c.user_id == user_id)
@@ -310,8 +314,10 @@ async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: dat
     )
     anonymous = {
         "email": None,
+        "email_index": None,
         "name": None,
         "phone": None,
+        "phone_index": None,
         "display_name": "탈퇴한 회원",
         "avatar_url": None,
         "password_hash": None,

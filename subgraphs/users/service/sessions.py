@@ -13,7 +13,7 @@ from subgraphs.kit.errors import AccessDenied, Rejected
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
 from subgraphs.users import domain
-from subgraphs.users.models import refresh_tokens, sessions, user_roles, users
+from subgraphs.users.models import email_index, refresh_tokens, sessions, user_roles, users
 from subgraphs.users.service import throttling
 from subgraphs.users.service.deps import Deps, Device
 from subgraphs.users.service.tokens import hash_secret, new_secret
@@ -58,7 +58,8 @@ async def log_in(deps: Deps, email: str, password: str, device: Device) -> Token
     tries = ("log-in", device.ip, cleaned)
     await throttling.take_try(deps.database, domain.LOGIN, tries, deps.now())
     async with deps.database.read() as connection:
-        found = (await connection.execute(select(users).where(users.c.email == cleaned))).one_or_none()
+        theirs = select(users).where(users.c.email_index == email_index(cleaned))
+        found = (await connection.execute(theirs)).one_or_none()
     known = found.password_hash if found else None
     typed = domain.normalize_password(password[: 4 * domain.MAX_PASSWORD])
     if not await deps.passwords.verify(known, typed) or found is None or known is None:
