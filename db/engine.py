@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event, make_url
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy import make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from db import sqlite
 
 SQL_TIMEOUT_SECONDS = 2
 LOCK_TIMEOUT_SECONDS = 1
-SQLITE_BUSY_SECONDS = 10
 
 
 def writer(url: str | URL, *, pool_size: int = 10) -> AsyncEngine:
     """An engine on the primary. On SQLite one connection, whose transactions begin IMMEDIATE: one writer at a time."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, begin="BEGIN IMMEDIATE", pool_size=1)
+        return _sqlite(parsed, "writer", pool_size=1)
     return _server(parsed, pool_size)
 
 
@@ -25,7 +26,7 @@ def reader(url: str | URL, *, pool_size: int = 10) -> AsyncEngine:
     """An engine for reads, on the primary or on a replica."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, begin="BEGIN", pool_size=4)
+        return _sqlite(parsed, "reader", pool_size=4)
     return _server(parsed, pool_size)
 
 
@@ -55,25 +56,10 @@ def _server(url: URL, pool_size: int) -> AsyncEngine:
     )
 
 
-def _sqlite(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        connect_args={"timeout": SQLITE_BUSY_SECONDS},
+def _sqlite(url: URL, driver: str, *, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        url.set(drivername=f"sqlite+{driver}"),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=SQLITE_BUSY_SECONDS * 3,
+        pool_timeout=sqlite.BUSY_SECONDS * 3,
     )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine

@@ -1,0 +1,245 @@
+"""SQLite without a thread for each statement: what is quick runs where it is asked for, only waiting is done elsewhere.
+
+A statement of a batch takes microseconds; handing it to a thread and back takes ten times as long. So the writer's
+statements run in the event loop's thread, and a thread waits for the disk (COMMIT) and for other processes (BEGIN).
+A read runs here too, as long as it is cheap: after STEPS_HERE steps of SQLite's machine it is begun anew in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, ClassVar, Self, TypeVar
+
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
+from sqlalchemy.util.concurrency import await_
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 10
+STEPS_HERE = 40_000
+"""Of SQLite's virtual machine: a millisecond or two."""
+
+SLOW_REMEMBERED = 1_000
+"""Statements that are known to take longer."""
+
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+
+
+class WriterConnection(sqlite3.Connection):
+    """Transactions begin IMMEDIATE: one writer at a time."""
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _WriterCursor)
+
+    def begin(self) -> None:
+        """Take the write lock: at once or, when another process has it, wait for it in a thread."""
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+            in_thread(self._wait)
+
+    def _wait(self) -> None:
+        with _patient(self):
+            self.execute("BEGIN IMMEDIATE")
+
+    def end(self) -> None:
+        """Commit, durably."""
+        if self.in_transaction:
+            in_thread(self.commit)
+
+
+class ReaderConnection(sqlite3.Connection):
+    """Transactions that only read."""
+
+    slow: ClassVar[set[str]] = set()
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _ReaderCursor)
+
+    def begin(self) -> None:
+        self.execute("BEGIN")
+
+    def end(self) -> None:
+        self.commit()
+
+
+class _AtOnce(Awaitable[None]):
+    """Awaited, it is there: SQLAlchemy wants every statement to have been awaited."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+
+_AT_ONCE = _AtOnce()
+
+
+class _Cursor(sqlite3.Cursor):
+    """Fetches all rows with the statement, before another one may change them."""
+
+    _rows: Iterator[Any] = iter(())
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        return list(islice(self._rows, self.arraysize if size is None else size))
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    async def _async_soft_close(self) -> None:
+        """SQLAlchemy calls it when the rows are there."""
+
+    def _run(self, sql: str, parameters: Any) -> None:
+        super().execute(sql, parameters)
+        self._rows = iter(super().fetchall())
+
+
+class _WriterCursor(_Cursor):
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        self._run(sql, parameters)
+        await_(_AT_ONCE)
+        return self
+
+    def executemany(self, sql: str, parameters: Any, /) -> Self:
+        super().executemany(sql, parameters)
+        await_(_AT_ONCE)
+        return self
+
+
+class _ReaderCursor(_Cursor):
+    connection: ReaderConnection
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        if sql in self.connection.slow or not self._is_quick(sql, parameters):
+            in_thread(lambda: self._run_patiently(sql, parameters), self.connection.interrupt)
+        else:
+            await_(_AT_ONCE)
+        return self
+
+    def _is_quick(self, sql: str, parameters: Any) -> bool:
+        """Whether it could be run here."""
+        connection, slow = self.connection, self.connection.slow
+        connection.set_progress_handler(_enough, STEPS_HERE)
+        try:
+            self._run(sql, parameters)
+            return True
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_INTERRUPT":
+                if len(slow) >= SLOW_REMEMBERED:
+                    slow.clear()
+                slow.add(sql)
+            elif not is_busy(error):
+                raise
+            return False
+        finally:
+            connection.set_progress_handler(None, 0)
+
+    def _run_patiently(self, sql: str, parameters: Any) -> None:
+        with _patient(self.connection):
+            self._run(sql, parameters)
+
+
+@contextmanager
+def _patient(connection: sqlite3.Connection) -> Iterator[None]:
+    """Other processes are waited for. In a thread only."""
+    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA busy_timeout=0")
+
+
+def _enough() -> int:
+    return 1
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process is in the way."""
+    return error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def in_thread(work: Callable[[], T], interrupt: Callable[[], None] | None = None) -> T:
+    """``work`` in a thread, waited for by the coroutine around. Inside SQLAlchemy's greenlets only."""
+    return await_(_finished(work, interrupt))
+
+
+async def _finished(work: Callable[[], T], interrupt: Callable[[], None] | None) -> T:
+    """Its result. Whoever is cancelled meanwhile leaves only when the thread has done with the connection."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        if interrupt is not None:
+            interrupt()
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                continue
+        future.exception()
+        raise
+
+
+class _Dialect(SQLiteDialect_pysqlite):
+    """SQLAlchemy's dialect for sqlite3 itself, driven from an event loop."""
+
+    is_async = True
+    supports_statement_cache = True
+    kind: ClassVar[type[WriterConnection] | type[ReaderConnection]]
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        return AsyncAdaptedQueuePool
+
+    def connect(self, *arguments: Any, **options: Any) -> Any:
+        return in_thread(lambda: _open(self.kind, *arguments, **options))
+
+    def get_driver_connection(self, connection: Any) -> Any:
+        return connection
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        dbapi_connection.begin()
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        dbapi_connection.end()
+
+
+class Writer(_Dialect):
+    """``sqlite+writer``"""
+
+    driver = "writer"
+    supports_statement_cache = True
+    kind = WriterConnection
+
+
+class Reader(_Dialect):
+    """``sqlite+reader``"""
+
+    driver = "reader"
+    supports_statement_cache = True
+    kind = ReaderConnection
+
+
+def _open(kind: type[sqlite3.Connection], *arguments: Any, **options: Any) -> sqlite3.Connection:
+    # isolation_level None: the driver must not begin transactions of its own.
+    given = options | {"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
+    connection = sqlite3.connect(*arguments, factory=kind, cached_statements=512, **given)
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA busy_timeout=0")
+    return connection
+
+
+registry.register("sqlite.writer", __name__, "Writer")
+registry.register("sqlite.reader", __name__, "Reader")
