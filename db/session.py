@@ -9,7 +9,8 @@ from time import perf_counter
 from typing import Self, TypeVar
 
 import stamina
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import QueuePool
 
@@ -20,6 +21,9 @@ T = TypeVar("T")
 # PostgreSQL's SQLSTATEs and MySQL's numbers for: serialization failure, deadlock, lock not available in time.
 _RETRYABLE_STATES = {"40001", "40P01", "55P03"}
 _RETRYABLE_NUMBERS = {1205, 1213, 1020}
+
+# SQLSTATEs of a server that cannot answer now: connections (08), resources (53), statements stopped (57).
+_AWAY_CLASSES = ("08", "53", "57")
 
 
 class Database:
@@ -86,6 +90,18 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database could not answer now, and the same question may be answered later: no connection was free
+    or to be had, it was lost, the time was up, others held the lock."""
+    if isinstance(error, PoolTimeout | ConnectionError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    gone = error.connection_invalidated or isinstance(error, OperationalError)
+    return gone or state.startswith(_AWAY_CLASSES) or is_retryable(error)
 
 
 def is_retryable(error: Exception) -> bool:

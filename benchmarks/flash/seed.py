@@ -1,5 +1,5 @@
-"""Fills a new shop with customers for a flash sale: ``seed FILE CUSTOMERS`` before it starts, ``tickets FILE CUSTOMERS``
-once it runs. A process of its own, so that it reads its settings as the shop does."""
+"""Fills a new shop with customers for a flash sale: ``seed FILE CUSTOMERS UNITS`` before it starts, ``tickets FILE
+CUSTOMERS`` once it runs. A process of its own, so that it reads its settings as the shop does."""
 
 from __future__ import annotations
 

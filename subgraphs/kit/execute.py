@@ -23,6 +23,7 @@ from graphql import (
 from graphql.pyutils import is_awaitable
 
 from db.deadline import TooLate
+from db.session import is_away
 from subgraphs.kit.errors import AccessDenied, Rejected, Unavailable
 from subgraphs.kit.execution import Operation, compile_operation
 from subgraphs.kit.identity import CLAIMS_HEADER, ClaimsVerifier, Identity
@@ -158,10 +159,15 @@ def _error(error: GraphQLError, code: str | None = None) -> dict[str, Any]:
     """What may be told of an error: our own kinds in full, a bug as nothing but its code."""
     cause = error.original_error
     message = error.message
-    if isinstance(cause, AccessDenied | Unavailable | InvalidPage | Rejected):
+    if isinstance(cause, AccessDenied | Unavailable | InvalidPage):
         code = cause.code
+    elif isinstance(cause, Rejected):  # where no payload can tell it: its code is one of userErrors, not of this place
+        code = "BAD_USER_INPUT"
     elif isinstance(cause, TooLate):
         code = TOO_LATE
+    elif cause is not None and is_away(cause):
+        log.warning("database.away", path=error.path, error=f"{type(cause).__name__}: {cause}"[:300])
+        code, message = Unavailable.code, "This does not work right now; try again."
     elif cause is not None and not isinstance(cause, GraphQLError):
         log.error("resolver.failed", path=error.path, exc_info=cause)
         code, message = "INTERNAL_SERVER_ERROR", "Something went wrong on our side."

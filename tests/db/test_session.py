@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Column, Integer, Table, insert, select, text, update
+from sqlalchemy import Column, Integer, Table, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.base import TABLE_OPTIONS, new_metadata
-from db.session import Database, is_retryable
+from db.session import Database, is_away, is_retryable
+from tests.support.process import free_port
 from tests.support.waiting import eventually
 
 METADATA = new_metadata()
@@ -147,3 +148,30 @@ async def test_stale_reads_go_to_the_replica_and_others_do_not(
             assert (await connection.execute(standby)).scalar_one() is False
         async with database.transaction() as tx:
             assert (await tx.execute(standby)).scalar_one() is False
+
+
+async def test_a_database_that_is_away_is_told_from_a_wrong_statement(
+    server_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens, all connections are taken, a statement takes too long: away. A syntax error is a bug."""
+    monkeypatch.setattr("db.engine.SQL_TIMEOUT_SECONDS", 1)
+    async with Database(server_database_url, pool_size=1) as database:
+        with pytest.raises(DBAPIError) as wrong:
+            async with database.read() as connection:
+                await connection.execute(text("SELEKT 1"))
+        assert not is_away(wrong.value)
+        sleep = "pg_sleep" if database.dialect == "postgresql" else "sleep"
+        async with database.read() as connection:
+            with pytest.raises(Exception) as crowded:  # noqa: PT011
+                async with database.read():
+                    pass
+            assert is_away(crowded.value)
+            with pytest.raises(DBAPIError) as late:
+                await connection.execute(text(f"SELECT {sleep}(9)"))
+            assert is_away(late.value)
+    nobody = server_database_url.replace(f":{make_url(server_database_url).port}/", f":{free_port()}/")
+    async with Database(nobody) as database:
+        with pytest.raises(Exception) as gone:  # noqa: PT011
+            async with database.read():
+                pass
+        assert is_away(gone.value)

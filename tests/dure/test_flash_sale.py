@@ -1,4 +1,4 @@
-"""A flash sale through the shop's one door: exactly the units, nobody twice, although the shop is killed in the middle."""
+"""A flash sale through the shop's one door: exactly the units, nobody twice, and the shop is killed in the middle."""
 
 from __future__ import annotations
 

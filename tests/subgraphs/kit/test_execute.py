@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import strawberry
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied
@@ -41,6 +42,10 @@ class Query:
     @strawberry.field
     def broken(self) -> str | None:
         raise RuntimeError("password=hunter2")
+
+    @strawberry.field
+    def crowded(self) -> str | None:
+        raise PoolTimeout("QueuePool limit of size 10 overflow 0 reached")
 
 
 @dataclass
@@ -108,6 +113,13 @@ async def test_our_own_errors_are_told_and_a_bug_is_hidden(endpoint: GraphQLEndp
     assert told["denied"]["extensions"]["code"] == "FORBIDDEN"
     assert told["broken"]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
     assert "hunter2" not in str(answer)
+
+
+async def test_a_database_that_has_no_time_is_no_bug(endpoint: GraphQLEndpoint[Caller]) -> None:
+    """Clients may come again, and are not told what is behind it."""
+    (error,) = (await ask(endpoint, "{ crowded }", headers()))["errors"]
+    assert error["extensions"]["code"] == "SERVICE_UNAVAILABLE"
+    assert "QueuePool" not in str(error)
 
 
 ENTITIES = "query($r: [_Any!]!) { _entities(representations: $r) { __typename ... on Thing { name } } }"
