@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from db.redis import connect
-from dure import subgraphs
+from dure import purging, subgraphs
 from dure.databases import open_database
 from dure.settings import Settings
 from messaging.broker import Broker
 from messaging.memory import MemoryBroker
 from messaging.rabbitmq import RabbitBroker
 from messaging.topology import queue_name, unrouted
+from router.app import RouterApp
 from subgraphs.kit.changes import Changes, InProcessChanges, RedisChanges
 from subgraphs.kit.subgraph import Runtime, Subgraph
+from subgraphs.kit.workers import Worker
 
 
 def make_broker(settings: Settings) -> Broker:
@@ -22,7 +24,10 @@ def make_broker(settings: Settings) -> Broker:
     queues = {
         queue_name(name): sorted({payload.type for payload in entry.consumes}) for name, entry in subgraphs.ALL.items()
     }
+    # Types that only the router takes may go nowhere: it need not be there.
     free = unrouted(type for types in queues.values() for type in types)
+    if settings.keeps_answers:
+        queues[purging.QUEUE] = sorted(payload.type for payload in purging.TAKES)
     if settings.broker_url:
         return RabbitBroker(settings.broker_url, unrouted=free, queues=queues)
     return MemoryBroker(unrouted=free)
@@ -37,6 +42,13 @@ async def ending_sessions(changes: Changes) -> AsyncIterator[str]:
     """The ids of sessions as they end, for the router: their tokens and subscriptions end with them."""
     async for topic in changes.listen("session:*"):
         yield topic.removeprefix("session:")
+
+
+def purging_workers(router: RouterApp, broker: Broker) -> list[Worker]:
+    """What takes the events that the router's cache is purged by; nothing where it keeps no answers."""
+    if router.cache is None:
+        return []
+    return [Worker("router.purges", purging.Purging(broker, router.cache.store).run)]
 
 
 def make_runtime(settings: Settings, name: str, broker: Broker, changes: Changes) -> Runtime:

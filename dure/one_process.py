@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 from opentelemetry.trace import SpanKind
@@ -12,7 +11,7 @@ from starlette.types import ASGIApp
 
 from db import deadline, telemetry
 from dure import demo_data, subgraphs
-from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime
+from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime, purging_workers
 from dure.databases import migrate, until_told
 from dure.doors import by_prefix
 from dure.observe import observed, showing
@@ -24,7 +23,7 @@ from router.executor.transport import InProcessTransport, SubgraphRequest, Subgr
 from router.telemetry import Telemetry
 from subgraphs.kit.execute import GraphQLEndpoint
 from subgraphs.kit.subgraph import Runtime, Subgraph
-from subgraphs.kit.workers import Worker, supervise
+from subgraphs.kit.workers import Worker, running
 from subgraphs.payments.settings import Settings as PaymentSettings
 from subgraphs.payments.simulator.app import Simulator, create_simulator
 from subgraphs.payments.transport import AsgiSender
@@ -53,7 +52,8 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
         app = _doors(settings, built, simulator, router)
         workers = [worker for subgraph in built.values() for worker in subgraph.workers]
         workers.append(Worker("provider.webhooks", simulator.run))
-        async with _background(workers), showing(settings, seen, settings.port, databases, router.health):
+        workers += purging_workers(router, broker)
+        async with running(workers), showing(settings, seen, settings.port, databases, router.health):
             if loaded:
                 with step("telling the subgraphs of one another's data"):
                     await until_told(settings)
@@ -115,13 +115,3 @@ def _post_to(app: ASGIApp, path: str) -> Callable[[bytes], Awaitable[int]]:
         return (await send("POST", path, {"content-type": "application/json"}, body)).status
 
     return post
-
-
-@asynccontextmanager
-async def _background(workers: list[Worker]) -> AsyncIterator[None]:
-    task = asyncio.create_task(supervise(workers))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack
 
 from db.session import Database
 from dure import subgraphs
-from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime
+from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime, purging_workers
 from dure.doors import Forward, by_prefix
 from dure.observe import observed, showing
 from dure.serve import router_settings, serve
 from dure.settings import Settings
 from router.app import create_app
 from subgraphs.kit.subgraph import Subgraph
-from subgraphs.kit.workers import supervise
+from subgraphs.kit.workers import running, supervise
 from subgraphs.payments.settings import Settings as PaymentSettings
 from subgraphs.payments.simulator.__main__ import serve as serve_simulator
 from subgraphs.payments.simulator.app import create_simulator
@@ -67,15 +67,17 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     seen = observed(settings, "router")
     router = create_app(settings.supergraph_sdl, router_settings(settings, urls, jwks), telemetry=seen.router)
     router.ending_sessions = ending_sessions(make_changes(settings))
+    broker = make_broker(settings)
     doors = {"/webhooks": Forward(url_of(settings, "payments"))}
     if settings.dev:
         doors["/dev"] = Forward(url_of(settings, "users"))
         doors["/provider/"] = Forward(PaymentSettings().provider_url)
     try:
-        async with showing(settings, seen, settings.port, {}, router.health):
+        workers = purging_workers(router, broker)
+        async with running(workers), showing(settings, seen, settings.port, {}, router.health):
             await serve(by_prefix(doors, router), settings.host, settings.port, announce, router.drain)
     finally:
-        await asyncio.gather(*(door.close() for door in doors.values()))
+        await asyncio.gather(broker.close(), *(door.close() for door in doors.values()))
 
 
 def _open(settings: Settings, name: str, stack: AsyncExitStack) -> tuple[Subgraph, Database]:

@@ -33,6 +33,9 @@ FORWARDED = (
 )
 """What subgraphs want to know of a request: users shows sessions by device and place."""
 
+VARYING: frozenset[str] = frozenset()
+"""Of these, what changes public answers: nothing so far. A subgraph that looks at another one belongs here first."""
+
 EXAMPLES = ROOT / "dure/demo/examples.json"
 """Operations that the explorer starts with: they fit the demo's data."""
 
@@ -70,6 +73,11 @@ def router_settings(
         clients=_clients(settings),
         claims_secret=settings.claims_secret.get_secret_value(),
         forward_headers=FORWARDED,
+        cache={
+            "enabled": settings.keeps_answers,
+            "redis_url": settings.redis_url,
+            "ignore_headers": [name for name in FORWARDED if name not in VARYING],
+        },
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
         subgraphs={
             name: SubgraphSettings(url=url).model_dump(exclude_unset=True) for name, url in (urls or {}).items()

@@ -56,6 +56,11 @@ class Settings(CommonSettings):
         description="API key of the partner integration, sent as `x-api-key`: with it only the operations of "
         "`persisted/partner.json` run. None: there is no such integration.",
     )
+    cache: bool = Field(
+        default=True,
+        description="The router keeps public answers, and events purge them (docs/caching.md). With RabbitMQ only if "
+        "there is Redis, too: routers must share what they keep.",
+    )
     schema_dir: Path = Field(default=ROOT / "schema", description="Folder of the supergraph and the subgraphs' SDL.")
     explorer_dir: Path = Field(default=ROOT / "clients/explorer/dist", description="The built explorer.")
 
@@ -71,6 +76,11 @@ class Settings(CommonSettings):
     @property
     def loads_demo_data(self) -> bool:
         return self.dev if self.demo_data is None else self.demo_data
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether the router caches, and so takes events."""
+        return self.cache and (self.broker_url is None or self.redis_url is not None)
 
     @cached_property
     def supergraph_sdl(self) -> str:

@@ -18,6 +18,11 @@ from messaging.events import CATALOGUE
 EXCHANGE = "dure.events"
 DEAD_EXCHANGE = "dure.dead"
 
+ROUTER = "router"
+"""It has a queue like a subgraph, for what its cache must not serve any more."""
+FORGOTTEN_AFTER = 24 * 3600 * 1000
+"""Milliseconds without a router that consumes, after which its queue goes: nothing is kept as long."""
+
 
 def queue_name(subgraph: str) -> str:
     """``dure.orders`` for ``orders``."""
@@ -39,7 +44,8 @@ def unrouted(consumed: Iterable[str]) -> frozenset[str]:
 
 def queue_arguments(queue: str) -> dict[str, Any]:
     """A quorum queue that tries again DELIVERY_LIMIT times and then hands over to its dead-letter queue, surely."""
-    return {
+    expires = {"x-expires": FORGOTTEN_AFTER} if queue == queue_name(ROUTER) else {}
+    return expires | {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
         "x-dead-letter-exchange": DEAD_EXCHANGE,

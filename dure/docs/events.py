@@ -14,8 +14,10 @@ import yaml
 
 from dure import subgraphs
 from dure.docs.markdown import docstring, page, table
+from dure.purging import TAKES
 from messaging.catalogue import asyncapi, event_schemas, producer
 from messaging.events import CATALOGUE, EventData
+from messaging.topology import ROUTER
 
 NAMES = {str: "text", int: "integer", bool: "boolean", datetime: "instant"}
 
@@ -23,6 +25,7 @@ NAMES = {str: "text", int: "integer", bool: "boolean", datetime: "instant"}
 def files() -> dict[Path, str]:
     """The catalogue in its three forms."""
     consumers = {name: [payload.type for payload in entry.consumes] for name, entry in subgraphs.ALL.items()}
+    consumers[ROUTER] = [payload.type for payload in TAKES]
     document = yaml.safe_dump(asyncapi(consumers), sort_keys=False, allow_unicode=True, width=120)
     schemas = {
         Path(f"schema/events/{type}.schema.json"): json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
@@ -53,8 +56,9 @@ def _page() -> str:
 
 
 def consumers_of(payload: type[EventData]) -> list[str]:
-    """The subgraphs that take this type."""
-    return [name for name, entry in subgraphs.ALL.items() if payload in entry.consumes]
+    """The subgraphs that take this type, and the router where its cache is purged by it."""
+    takers = [name for name, entry in subgraphs.ALL.items() if payload in entry.consumes]
+    return [*takers, ROUTER] if payload in TAKES else takers
 
 
 def _event(payload: type[EventData]) -> str:

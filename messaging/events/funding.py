@@ -31,3 +31,12 @@ class PledgeCanceled(EventData, frozen=True, kw_only=True):
     version: int
     project_id: str
     backer_id: str
+
+
+class ProjectChanged(EventData, frozen=True, kw_only=True):
+    """What a project's page shows has changed: its texts, state, rewards or posts. Whoever keeps it reads again."""
+
+    type = "dure.funding.project_changed.v1"
+    subject = "project_id"
+
+    project_id: str

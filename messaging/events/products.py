@@ -30,6 +30,15 @@ class VariantChanged(EventData, frozen=True, kw_only=True):
     purchase_limit: int | None = None
 
 
+class ProductChanged(EventData, frozen=True, kw_only=True):
+    """What a product's page shows has changed: its texts, state, variants or reviews. Whoever keeps it reads again."""
+
+    type = "dure.products.product_changed.v1"
+    subject = "product_id"
+
+    product_id: str
+
+
 class Shortage(msgspec.Struct, frozen=True, kw_only=True):
     variant_id: str
     available: int

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.failpoints import failpoint
 from db.session import Database
 from messaging.events import EventData
-from messaging.events.funding import PledgeCanceled
+from messaging.events.funding import PledgeCanceled, ProjectChanged
 from messaging.outbox import record
 from subgraphs.funding.domain import (
     EDITABLE,
@@ -224,8 +224,10 @@ class Projects:
             if not enough:
                 raise Rejected("REWARD_HAS_PLEDGES", f"{row.claimed} are promised already.", ["input", "totalQuantity"])
             await tx.execute(update(rewards).where(rewards.c.id == reward_id).values(**_reward_columns(draft)))
+            await record(tx, outbox, SOURCE, [ProjectChanged(project_id=row.project_id)])
 
         await self._database.run(work)
+        self._wake_relay()
 
     async def reward_delete(self, creator_id: str, reward_id: str) -> str:
         """Delete a reward that nobody ever pledged for; its project's id. Raises Rejected."""
@@ -236,9 +238,12 @@ class Projects:
             if (await tx.execute(ever)).scalar_one():
                 raise Rejected("REWARD_HAS_PLEDGES", "Somebody pledged for it.", ["id"])
             await tx.execute(rewards.delete().where(rewards.c.id == reward_id))
+            await record(tx, outbox, SOURCE, [ProjectChanged(project_id=row.project_id)])
             return str(row.project_id)
 
-        return await self._database.run(work)
+        project_id = await self._database.run(work)
+        self._wake_relay()
+        return project_id
 
     async def post(self, creator_id: str, project_id: str, title: str, body: str, audience: PostAudience) -> str:
         """Tell everybody, or the backers, how it goes; the post's id. Raises Rejected."""
@@ -300,7 +305,12 @@ class Projects:
             raise RejectedTogether(wrong)
 
     async def _commit(self, work: Work, project_id: str) -> Any:
-        result = await self._database.run(work)
+        async def told(tx: AsyncConnection) -> Any:
+            result = await work(tx)
+            await record(tx, outbox, SOURCE, [ProjectChanged(project_id=project_id)])
+            return result
+
+        result = await self._database.run(told)
         self._wake_relay()
         await self._changes.tell(f"project:{project_id}")
         return result

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -79,3 +80,14 @@ async def supervise(workers: list[Worker]) -> None:
     async with asyncio.TaskGroup() as group:
         for worker in workers:
             group.create_task(keep(worker), name=worker.name)
+
+
+@asynccontextmanager
+async def running(workers: list[Worker]) -> AsyncIterator[None]:
+    """Workers run while the block runs."""
+    task = asyncio.create_task(supervise(workers))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

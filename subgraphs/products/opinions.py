@@ -11,6 +11,7 @@ from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
 from subgraphs.products import models
 from subgraphs.products.domain import helpfulness, text_problem
+from subgraphs.products.purchasable import product_changed
 from subgraphs.products.shop import Shop, viewer
 
 PRODUCT = models.Product.__table__
@@ -78,6 +79,7 @@ async def review_create(shop: Shop, identity: Identity, product_id: str, rating:
         if (await tx.execute(kept)).scalar_one() != review_id:
             raise Rejected("UNIQUE", "You have reviewed this product.", ["productId"])
         await _count_rating(tx, product_id, rating)
+        await product_changed(tx, product_id)
         return review_id
 
     return await shop.write(work)

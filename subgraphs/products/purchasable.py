@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging.events.products import VariantChanged
+from messaging.events.products import ProductChanged, VariantChanged
 from messaging.outbox import record
 from subgraphs.products.domain import ProductStatus
 from subgraphs.products.models import PartnerCopy, Product, ProductVariant, outbox
@@ -64,6 +64,11 @@ async def announce_variants(tx: AsyncConnection, variant_ids: Sequence[str]) -> 
         )
         rows = (await tx.execute(query)).all()
         await record(tx, outbox, SOURCE, [_event(row) for row in rows])
+
+
+async def product_changed(tx: AsyncConnection, product_id: str) -> None:
+    """Tell those who keep the product's page that it is old. Wake the relay after the commit."""
+    await record(tx, outbox, SOURCE, [ProductChanged(product_id=product_id)])
 
 
 async def variants_changed(tx: AsyncConnection, *which: ColumnElement[bool]) -> list[str]:

@@ -23,7 +23,7 @@ from subgraphs.products.domain import (
     text_problem,
 )
 from subgraphs.products.drafts import ProductDraft, check
-from subgraphs.products.purchasable import announce_variants, variants_changed
+from subgraphs.products.purchasable import announce_variants, product_changed, variants_changed
 from subgraphs.products.search_index import index_products
 from subgraphs.products.shop import PARTNER, STAFF_SCOPE, Shop, Viewer, viewer
 from subgraphs.products.stock_ledger import open_levels
@@ -83,6 +83,7 @@ async def product_update(shop: Shop, identity: Identity, product_id: str, versio
         await _write_variants(tx, shop, draft, product_id, product.currency)
         await _write_links(tx, draft, product_id)
         await index_products(tx, [product_id])
+        await product_changed(tx, product_id)
         return await variants_changed(tx, VARIANT.c.product_id == product_id)
 
     await shop.tell_stock(await shop.write(work))
@@ -148,6 +149,7 @@ async def _set_status(
 ) -> None:
     values = {"status": status.value, "version": product.version + 1, "updated_at": shop.now(), **changes}
     await tx.execute(update(PRODUCT).where(PRODUCT.c.id == product.id).values(values))
+    await product_changed(tx, product.id)
 
 
 async def _insert_product(tx: AsyncConnection, shop: Shop, draft: ProductDraft, seller: str | None) -> str:
