@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -76,6 +77,7 @@ def router_settings(
         cache={
             "enabled": settings.keeps_answers,
             "redis_url": settings.redis_url,
+            "prefix": f"dure:{_name_of(settings)}:cache:",
             "ignore_headers": [name for name in FORWARDED if name not in VARYING],
         },
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
@@ -83,6 +85,11 @@ def router_settings(
             name: SubgraphSettings(url=url).model_dump(exclude_unset=True) for name, url in (urls or {}).items()
         },
     )
+
+
+def _name_of(settings: Settings) -> str:
+    """Tells this shop from others on the same server: all its processes share the secret, and no other shop does."""
+    return hmac.digest(settings.claims_secret.get_secret_value().encode(), b"name", "sha256").hex()[:12]
 
 
 def _clients(settings: Settings) -> dict[str, Any]:
@@ -104,7 +111,7 @@ async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None]
             log_level="warning",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # the router decides whom to believe: ROUTER_RATE_LIMITS__PROXIES
+            proxy_headers=False,  # the router decides whom to believe: ROUTER_TRUSTED_PROXIES
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
         ),

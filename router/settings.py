@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from router.errors import SourceError
@@ -93,20 +93,24 @@ class Rate(BaseModel):
 
 
 class RateLimits(BaseModel):
-    """How often callers may ask, in this process. A client with a rate of its own is held to that alone."""
+    """How often callers may ask. A client with a rate of its own is held to that alone. See `shared`."""
 
     enabled: bool = Field(default=True, description="Answer those who ask too often with 429.")
     anonymous: Rate = Field(
         default_factory=lambda: Rate(per_second=10, burst=20), description="Of one address, without a valid token."
     )
     signed_in: Rate = Field(default_factory=lambda: Rate(per_second=30, burst=60), description="Of one person.")
-    callers: int = Field(default=100_000, description="Callers that are remembered.")
-    proxies: int = Field(
-        default=0,
-        ge=0,
-        description="How many proxies of yours stand before the router, each adding to `X-Forwarded-For`. 0: the "
-        "header is not believed.",
+    callers: int = Field(default=100_000, description="Callers that this process remembers.")
+
+
+class SharedSettings(BaseModel):
+    """What several routers know together: the buckets of the rate limits, and automatic persisted queries."""
+
+    redis_url: str | None = Field(
+        default=None,
+        description="redis:// URL. None, and while Redis is away: each router has its own.",
     )
+    timeout: float = Field(default=0.05, gt=0, description="One use; after a failure Redis is left alone for a second.")
 
 
 class ClientSettings(BaseModel):
@@ -145,6 +149,10 @@ class CacheSettings(BaseModel):
     enabled: bool = Field(default=False, description="Keep answers.")
     redis_url: str | None = Field(
         default=None, description="redis:// URL of a store that several routers share. None: this process's memory."
+    )
+    prefix: str = Field(
+        default="router:cache:",
+        description="Redis: begins every key. Give each graph that shares a server with another one its own.",
     )
     max_age: int = Field(default=3_600, description="Nothing is kept longer, whatever hints say.")
     memory_bytes: int = Field(default=64 * KIB * KIB, description="In memory: all entries together.")
@@ -271,6 +279,12 @@ class Settings(BaseSettings):
         default=False, description="Nobody may run what is in no manifest. Not in force while `dev` is on."
     )
     rate_limits: RateLimits = Field(default_factory=lambda: RateLimits())
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Networks of your own proxies: `10.0.0.0/8`, `2001:db8::7`. From them alone `X-Forwarded-For` is "
+        "believed, read from the right up to the first address that is none of them.",
+    )
+    shared: SharedSettings = Field(default_factory=lambda: SharedSettings())
     cost: CostSettings = Field(default_factory=lambda: CostSettings())
     persisted: PersistedSettings = Field(default_factory=lambda: PersistedSettings())
 

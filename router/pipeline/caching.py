@@ -27,7 +27,11 @@ def open_store(settings: CacheSettings) -> Store:
     if settings.redis_url is None:
         return MemoryStore(settings.memory_bytes, settings.hold, settings.purges_remembered)
     return RedisStore(
-        settings.redis_url, hold=settings.hold, remembered=settings.purges_remembered, timeout=settings.timeout
+        settings.redis_url,
+        hold=settings.hold,
+        remembered=settings.purges_remembered,
+        timeout=settings.timeout,
+        prefix=settings.prefix,
     )
 
 

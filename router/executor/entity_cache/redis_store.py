@@ -111,7 +111,7 @@ class RedisStore:
         remembered: int = 100_000,
         timeout: float = 0.05,
         pause: float = 1.0,
-        prefix: str = "dure:cache:",
+        prefix: str = "router:cache:",
     ) -> None:
         self._client = Redis.from_url(
             url,
