@@ -77,7 +77,9 @@ class RouterApp:
         self._called = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._edition = Edition(supergraph_sdl, settings, self._lasting, None)
-        self._sockets = SocketEndpoint(lambda: self._edition.pipeline, settings, self.telemetry)
+        self._sockets = SocketEndpoint(
+            lambda: self._edition.pipeline, lambda: self._edition.admission, settings, self.telemetry
+        )
         self._serve(self._edition)
         self.telemetry.cache_size("documents", lambda: len(self._edition.graph.documents))
         self.telemetry.cache_size("plans", lambda: len(self._edition.graph.plans))
@@ -179,9 +181,7 @@ class RouterApp:
     async def close(self) -> None:
         """Give back connections and threads."""
         self.health.ready = False
-        if self.cache is not None:
-            await self.cache.close()
-        await self._subgraphs.close()
+        await self._lasting.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -32,21 +32,21 @@ class Callers:
         self._tokens = tokens
 
     async def admit(self, headers: Mapping[str, str]) -> Caller:
-        """The caller, whose request is counted. Raises RequestError like ``identify``, and (429) for asking too often.
-
-        Guesses of keys and tokens are counted by address.
-        """
-        try:
-            caller = await self.identify(headers)
-        except RequestError:
-            self._limiter.admit_stranger(headers)
-            raise
-        self._limiter.admit(caller.client, caller.identity, headers)
+        """The caller, whose request is counted. Raises RequestError like ``identify``, and (429) for too many."""
+        caller = await self.identify(headers)
+        await self._limiter.admit(caller.client, caller.identity, headers)
         return caller
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:
-        """The caller. Raises RequestError for a key or a token that is not valid, and for a session that has ended."""
-        client = self._clients.identify(headers)
-        identity = await self._tokens.identify(headers.get("authorization"))
-        self.ended_sessions.check(identity)
+        """The caller. Raises RequestError for a key or a token that is not valid, and for a session that has ended.
+
+        Guesses of keys and tokens are counted by address, wherever they are made.
+        """
+        try:
+            client = self._clients.identify(headers)
+            identity = await self._tokens.identify(headers.get("authorization"))
+            self.ended_sessions.check(identity)
+        except RequestError:
+            await self._limiter.admit_stranger(headers)
+            raise
         return Caller(client, identity)

@@ -9,22 +9,25 @@ from dataclasses import dataclass, field
 
 from router.errors import SupergraphError
 from router.executor.entity_cache.session import Cache
+from router.pipeline.addresses import Addresses
 from router.pipeline.auth import KeySource, TokenVerifier
+from router.pipeline.buckets import MemoryBuckets, RedisBuckets
 from router.pipeline.callers import Callers
 from router.pipeline.clients import Clients
 from router.pipeline.documents import Rule
 from router.pipeline.explorer import Explorer
 from router.pipeline.http import HttpEndpoint
-from router.pipeline.lookup import LookUp, MemoryStore
+from router.pipeline.lookup import LookUp, MemoryStore, RedisTexts
 from router.pipeline.persisted import PersistedOperation
 from router.pipeline.pipeline import Graph, Pipeline
 from router.pipeline.rate_limits import RateLimiter
 from router.pipeline.rest.bindings import read_bindings
 from router.pipeline.rest.endpoint import Rest, RestEndpoint
+from router.pipeline.shared import Shared
 from router.pipeline.shedding import Admission
 from router.pipeline.signed_in import EndedSessions
 from router.pipeline.subgraphs import Subgraphs
-from router.settings import Settings
+from router.settings import Settings, SharedSettings
 from router.supergraph.load import load_supergraph
 from router.telemetry import Telemetry
 
@@ -41,6 +44,24 @@ class Lasting:
     cache: Cache | None
     ended_sessions: EndedSessions = field(default_factory=EndedSessions)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+    shared: list[Shared] = field(default_factory=list)
+
+    def share(self, settings: SharedSettings, use: str) -> Shared | None:
+        """What routers share for this use, if they share anything. It is closed with the process's other connections:
+        an edition that has gone may still be asking."""
+        if settings.redis_url is None:
+            return None
+        shared = Shared(settings.redis_url, settings, lambda: self.telemetry.shared_failed(use))
+        self.shared.append(shared)
+        return shared
+
+    async def close(self) -> None:
+        """Give back connections."""
+        for shared in self.shared:
+            await shared.close()
+        if self.cache is not None:
+            await self.cache.close()
+        await self.subgraphs.close()
 
 
 class Edition:
@@ -55,12 +76,20 @@ class Edition:
         self.supergraph_sdl = supergraph_sdl
         self.settings = settings
         self.clients = Clients(settings)
+        self.addresses = Addresses(settings.trusted_proxies)
         self._carry_on(lasting, before)
         callers = Callers(self.clients, self.tokens, self.limiter, lasting.ended_sessions)
         self.graph = Graph(supergraph, settings, lasting.pool, lasting.rules)
         transports = lasting.subgraphs.of(supergraph, settings, lasting.telemetry)
         self.pipeline = Pipeline(
-            self.graph, settings, transports, callers, self.look_up, lasting.telemetry, lasting.cache
+            self.graph,
+            settings,
+            transports,
+            callers,
+            self.look_up,
+            self.addresses,
+            lasting.telemetry,
+            lasting.cache,
         )
         self.graphql = HttpEndpoint(
             self.pipeline, settings, lasting.telemetry.tracing, self.admission, lasting.draining
@@ -81,31 +110,43 @@ class Edition:
         settings = self.settings
         same = _same(before, settings, "tokens")
         self.tokens: TokenVerifier = same.tokens if same else TokenVerifier(settings.tokens, lasting.key_source)
-        same = _same(before, settings, "rate_limits")
-        self.limiter: RateLimiter = same.limiter if same else RateLimiter(settings.rate_limits)
-        same = _same(before, settings, "persisted")
-        self.look_up: LookUp = same.look_up if same else _look_up(settings)
+        same = _same(before, settings, "rate_limits", "trusted_proxies", "shared")
+        self.limiter: RateLimiter = same.limiter if same else self._limiter(lasting)
+        same = _same(before, settings, "persisted", "shared")
+        self.look_up: LookUp = same.look_up if same else self._look_up(lasting)
         same = _same(before, settings, "resilience")
         self.admission: Admission = same.admission if same else _admission(settings)
+
+    def _limiter(self, lasting: Lasting) -> RateLimiter:
+        settings = self.settings
+        own = MemoryBuckets(settings.rate_limits.callers)
+        shared = lasting.share(settings.shared, "rate_limits") if settings.rate_limits.enabled else None
+        buckets = RedisBuckets(shared, own) if shared is not None else own
+        return RateLimiter(settings.rate_limits, buckets, self.addresses)
+
+    def _look_up(self, lasting: Lasting) -> LookUp:
+        persisted = self.settings.persisted
+        if not persisted.automatic:
+            return LookUp(None)
+        own = MemoryStore(persisted.size)
+        shared = lasting.share(self.settings.shared, "persisted")
+        return LookUp(RedisTexts(shared, own, persisted.lifetime) if shared is not None else own)
 
     def _rest_endpoint(self) -> RestEndpoint | None:
         if self.settings.rest is None:
             return None
         schema = self.graph.schema
         rest = Rest(read_bindings(self.settings.rest, schema), schema)
-        return RestEndpoint(rest, lambda: self.pipeline, self.settings)
+        return RestEndpoint(rest, lambda: self.pipeline, self.settings, self.admission)
 
 
-def _same(before: Edition | None, settings: Settings, name: str) -> Edition | None:
-    """``before``, if this setting is the same in it."""
-    unchanged = before is not None and getattr(before.settings, name) == getattr(settings, name)
-    return before if unchanged else None
+def _same(before: Edition | None, settings: Settings, *names: str) -> Edition | None:
+    """``before``, if these settings are the same in it."""
+    if before is None or any(getattr(before.settings, name) != getattr(settings, name) for name in names):
+        return None
+    return before
 
 
 def _admission(settings: Settings) -> Admission:
     bounds = settings.resilience
     return Admission(bounds.requests, bounds.requests_floor, bounds.lag)
-
-
-def _look_up(settings: Settings) -> LookUp:
-    return LookUp(MemoryStore(settings.persisted.size) if settings.persisted.automatic else None)

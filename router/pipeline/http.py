@@ -71,16 +71,11 @@ class HttpEndpoint:
 
     async def _result(self, scope: Scope, receive: Receive, headers: Headers, media: Accepted) -> Answer | Stream:
         # Until there is an answer, or a stream has begun: a stream that lives for hours holds no place.
-        if not self._admission.enter():
-            message = "Too many requests just now."
-            raise RequestError(RequestErrorCode.OVERLOADED, message, status=503, malformed=True, retry_after=1)
-        try:
+        with self._admission:
             request = await self._request(scope, receive, headers)
             is_get = scope["method"] == "GET"
             answer = self.pipeline.answer(request, headers, only_queries=is_get, defer=media.stream is not None)
             return await unless_gone(receive, answer)
-        finally:
-            self._admission.leave()
 
     async def _request(self, scope: Scope, receive: Receive, headers: Headers) -> GraphQLRequest:
         method = scope["method"]

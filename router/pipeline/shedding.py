@@ -49,21 +49,8 @@ class Admission:
         self.running = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self) -> bool:
-        """Let a request in; every one that was needs one ``leave``."""
-        if self.running >= self.limit.value:
-            return False
-        self.running += 1
-        if self._timer is None:
-            self._look_later(asyncio.get_running_loop())
-        return True
-
-    def leave(self) -> None:
-        """A request was answered."""
-        self.running -= 1
-
     def __enter__(self) -> None:
-        if not self.enter():
+        if self.running >= self.limit.value:
             raise RequestError(
                 RequestErrorCode.OVERLOADED,
                 "Too many requests just now.",
@@ -72,9 +59,12 @@ class Admission:
                 extensions={"retryAfterMs": COME_AGAIN * 1000},
                 retry_after=COME_AGAIN,
             )
+        self.running += 1
+        if self._timer is None:
+            self._look_later(asyncio.get_running_loop())
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.running -= 1
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + SAMPLE

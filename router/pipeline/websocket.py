@@ -17,6 +17,7 @@ from router.pipeline.http import internal_error
 from router.pipeline.origins import Origins
 from router.pipeline.pipeline import Answer, Headers, Pipeline, refusal
 from router.pipeline.request import from_object
+from router.pipeline.shedding import Admission
 from router.settings import Settings
 from router.telemetry import Telemetry
 from router.telemetry.tracing import Tracing, ensure_trace
@@ -47,9 +48,14 @@ class SocketEndpoint:
     """``/graphql`` as a WebSocket."""
 
     def __init__(
-        self, pipeline: Callable[[], Pipeline], settings: Settings, telemetry: Telemetry | None = None
+        self,
+        pipeline: Callable[[], Pipeline],
+        admission: Callable[[], Admission],
+        settings: Settings,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._admission = admission
         self.use(settings)
         self._telemetry = telemetry or Telemetry()
         self._open: set[_Socket] = set()
@@ -77,7 +83,8 @@ class SocketEndpoint:
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        opened = _Socket(self._pipeline, self._settings, headers, receive, send, self._telemetry.tracing, self._users)
+        tracing, doors = self._telemetry.tracing, (self._pipeline, self._admission)
+        opened = _Socket(*doors, self._settings, headers, receive, send, tracing, self._users)
         self._open.add(opened)
         self._telemetry.sockets.inc()
         try:
@@ -92,6 +99,7 @@ class _Socket:
     def __init__(
         self,
         pipeline: Callable[[], Pipeline],
+        admission: Callable[[], Admission],
         settings: Settings,
         headers: Headers,
         receive: Receive,
@@ -105,6 +113,7 @@ class _Socket:
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._going = False
+        self._admission = admission
         self._pipeline = pipeline
         self._settings = settings
         self._headers = dict(headers)
@@ -239,7 +248,9 @@ class _Socket:
                 message = "Too many operations on one socket."
                 raise RequestError(RequestErrorCode.LIMIT_EXCEEDED, message)
             with self._tracing.serving(headers, "WS /graphql"):
-                result = await self._pipeline().answer(from_object(payload), headers, defer=False)
+                # Like a request over HTTP: until there is an answer, or a stream has begun.
+                with self._admission():
+                    result = await self._pipeline().answer(from_object(payload), headers, defer=False)
                 if isinstance(result, Answer):
                     await self._whole(operation_id, result)
                 else:

@@ -13,6 +13,7 @@ from graphql import GraphQLSchema
 
 from router.errors import RequestError
 from router.pipeline.asgi import Disconnected, RawHeaders, Receive, Scope, Send, read_body, read_headers, send_whole
+from router.pipeline.departure import unless_gone
 from router.pipeline.media_types import JSON, is_json, takes
 from router.pipeline.origins import Origins
 from router.pipeline.pipeline import Answer, Headers, Pipeline
@@ -23,6 +24,7 @@ from router.pipeline.rest.model import Api, Call
 from router.pipeline.rest.openapi import openapi
 from router.pipeline.rest.paths import Match, Paths
 from router.pipeline.rest.problems import MEDIA_TYPE, STATUS_OF_CODE, Problem, of_errors
+from router.pipeline.shedding import Admission
 from router.settings import Settings
 from router.telemetry.tracing import ensure_trace
 
@@ -45,8 +47,9 @@ class Rest:
 class RestEndpoint:
     """Serves the paths of ``rest`` by a pipeline."""
 
-    def __init__(self, rest: Rest, pipeline: Callable[[], Pipeline], settings: Settings) -> None:
+    def __init__(self, rest: Rest, pipeline: Callable[[], Pipeline], settings: Settings, admission: Admission) -> None:
         self.rest = rest
+        self._admission = admission
         self._pipeline = pipeline
         self._settings = settings
         self._origins = Origins(settings)
@@ -65,14 +68,16 @@ class RestEndpoint:
             headers = read_headers(scope, limits.headers, limits.header_bytes)
             ensure_trace(headers)
             extra = self._origins.response_headers(headers)
-            status, body, more = await self._answer(scope, receive, headers)
+            with self._admission:
+                status, body, more = await self._answer(scope, receive, headers)
             sent = b"" if scope["method"] == "HEAD" else body
             await _send(send, status, JSON, sent, [*extra, *more], len(body))
         except Disconnected:
             return
         except RequestError as error:
             status = STATUS_OF_CODE.get(error.code.value, error.status) if error.status == 200 else error.status
-            await self._refuse(send, Problem(status, error.code.value, str(error)), headers, extra)
+            problem = Problem(status, error.code.value, str(error), retry_after=error.retry_after)
+            await self._refuse(send, problem, headers, extra)
         except Problem as problem:
             await self._refuse(send, problem, headers, extra)
         except Exception:
@@ -98,7 +103,9 @@ class RestEndpoint:
         body = await self._body(receive, headers) if reader.takes_body else b""
         call, variables = reader.read(match.segments, scope["query_string"], headers, body)
         request = GraphQLRequest(call.operation.body, call.operation.name, variables, trusted=True)
-        answer = await self._pipeline().answer(request, headers, only_queries=method in ("GET", "HEAD"), defer=False)
+        reads = method in ("GET", "HEAD")
+        answering = self._pipeline().answer(request, headers, only_queries=reads, defer=False)
+        answer = await unless_gone(receive, answering)
         assert isinstance(answer, Answer), "nothing here streams"
         return endpoint.status, orjson.dumps(result_of(answer, call, rest.api)), []
 

@@ -48,11 +48,14 @@ class Socket:
 
 
 @asynccontextmanager
-async def connect(app: RouterApp, protocol: str = "graphql-transport-ws", **headers: str) -> AsyncIterator[Socket]:
+async def connect(
+    app: RouterApp, protocol: str = "graphql-transport-ws", peer: str | None = None, **headers: str
+) -> AsyncIterator[Socket]:
     socket = Socket()
     await socket.incoming.put({"type": "websocket.connect"})
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "websocket", "path": "/graphql", "subprotocols": [protocol], "headers": raw}
+    scope["client"] = (peer, 50000) if peer else None
     serving = asyncio.create_task(app(scope, socket.incoming.get, socket.outgoing.put))
     try:
         yield socket
@@ -63,8 +66,8 @@ async def connect(app: RouterApp, protocol: str = "graphql-transport-ws", **head
 
 
 @asynccontextmanager
-async def initialised(app: RouterApp, payload: Any = None) -> AsyncIterator[Socket]:
-    async with connect(app) as socket:
+async def initialised(app: RouterApp, payload: Any = None, peer: str | None = None) -> AsyncIterator[Socket]:
+    async with connect(app, peer=peer) as socket:
         assert (await socket.event())["type"] == "websocket.accept"
         await socket.send(type="connection_init", payload=payload)
         assert await socket.receive() == {"type": "connection_ack"}
