@@ -22,7 +22,8 @@ NO_KEY = "-"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client. ``by_id`` and ``by_body`` are the operations known to it; ``safelist``: it may run no others."""
+    """One client. ``by_id`` and ``by_body`` are the operations known to it; ``safelist``: it may run no others, but
+    what paths of REST are bound to; ``alone``: not even that."""
 
     name: str
     by_id: Mapping[str, PersistedOperation] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Client:
     safelist: bool = False
     cost: int | None = None
     rate: Rate | None = None
+    alone: bool = False
 
 
 class Clients:
@@ -72,7 +74,8 @@ class Clients:
 
 
 def _client(name: str, settings: ClientSettings, manifests: list[Manifest], safelist: bool) -> Client:
-    return Client(name, *_known(manifests), settings.safelist or safelist, settings.cost, settings.rate)
+    restricted = settings.safelist or safelist
+    return Client(name, *_known(manifests), restricted, settings.cost, settings.rate, alone=settings.safelist)
 
 
 def _known(manifests: list[Manifest]) -> tuple[dict[str, PersistedOperation], dict[str, PersistedOperation]]:
