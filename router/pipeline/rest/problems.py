@@ -23,6 +23,8 @@ STATUS_OF_CODE = {
     "INVALID_SUBGRAPH_VALUE": 502,
     "SUBGRAPH_ERROR": 502,
     "SUBGRAPH_UNREACHABLE": 503,
+    "SUBGRAPH_UNAVAILABLE": 503,
+    "SUBGRAPH_OVERLOADED": 503,
     "SERVICE_UNAVAILABLE": 503,
     "OVERLOADED": 503,
     "SUBGRAPH_TIMEOUT": 504,
@@ -65,16 +67,22 @@ class Problem(Exception):
     """A request that is answered with a problem document."""
 
     def __init__(
-        self, status: int, code: str, detail: str, errors: Sequence[dict[str, Any]] = (), allow: str | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[dict[str, Any]] = (),
+        allow: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
+        """``retry_after``: seconds."""
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.errors = list(errors)
         self.allow = allow
-        self.retry_after: int | None = None
-        """Seconds."""
+        self.retry_after = retry_after
 
     def document(self, trace_id: str | None) -> dict[str, Any]:
         """The document."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from router.app import RouterApp
-from router.settings import CostSettings, Rate, RateLimits, Settings
+from router.errors import RequestErrorCode, SubgraphError
+from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse
+from router.settings import CostSettings, Rate, RateLimits, ResilienceSettings, Settings
 from tests.router.pipeline.client import call
 from tests.router.pipeline.subgraphs import router, subgraphs
 from tests.router.pipeline.test_shedding import Held, held_router
@@ -72,6 +76,48 @@ async def test_a_guess_of_a_token_at_a_socket_is_counted() -> None:
             async with initialised(app, {"Authorization": "Bearer nonsense"}, peer=PEER):
                 pass
     assert code(await ask(app, "json")) == "RATE_LIMITED"
+
+
+@pytest.fixture
+def rest(tmp_path: Path) -> Path:
+    """``GET /me``."""
+    operation = {"id": "me", "name": "Me", "type": "query", "body": "query Me { me { id } }"}
+    manifest = {"format": "apollo-persisted-query-manifest", "version": 1, "operations": [operation]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    bound = {"call": "GET /me", "summary": "Me", "operation": "Me", "result": "me"}
+    bindings = {"manifest": "manifest.json", "info": {"title": "t", "version": "1"}, "endpoints": [bound]}
+    (tmp_path / "rest.json").write_text(json.dumps(bindings))
+    return tmp_path / "rest.json"
+
+
+async def test_rest_takes_places_too(rest: Path) -> None:
+    """A problem with Retry-After while there is no room; the answer when there is."""
+    held = Held()
+    served = subgraphs()
+    served["accounts"].transport = held.transport
+    app = router(served, Settings(rest=rest, resilience=ResilienceSettings(requests=1)))
+    first = asyncio.create_task(call(app, "GET", "/me"))
+    await held.asked.acquire()
+    refused = await call(app, "GET", "/me")
+    assert (refused.status, refused.headers["retry-after"], refused.json["code"]) == (503, "1", "OVERLOADED")
+    held.free.set()
+    assert (await first).json == {"id": "1"}
+    assert (await call(app, "GET", "/me")).json == {"id": "1"}
+
+
+async def test_a_subgraph_that_is_left_alone_is_no_fault_of_ours_over_rest(rest: Path) -> None:
+    """503 and when to come again, not 500."""
+    served = subgraphs()
+
+    async def fail(_: SubgraphRequest) -> SubgraphResponse:
+        raise SubgraphError(RequestErrorCode.SUBGRAPH_MALFORMED_RESPONSE, "nonsense")
+
+    served["accounts"].transport = InProcessTransport(fail)
+    app = router(served, Settings(rest=rest, resilience=ResilienceSettings(breaker_calls=1)))
+    assert (await call(app, "GET", "/me")).status == 502
+    refused = await call(app, "GET", "/me")
+    assert (refused.status, refused.json["code"]) == (503, "SUBGRAPH_UNAVAILABLE")
+    assert int(refused.headers["retry-after"]) >= 1
 
 
 @asynccontextmanager
