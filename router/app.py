@@ -13,7 +13,7 @@ from router.errors import SourceError
 from router.executor.transport import Transport
 from router.pipeline.asgi import Message, Receive, Scope, Send, send_whole
 from router.pipeline.auth import KeySource
-from router.pipeline.caching import open_cache
+from router.pipeline.caching import invalidation, open_cache
 from router.pipeline.documents import Rule
 from router.pipeline.edition import Edition, Lasting
 from router.pipeline.explorer import ASSETS
@@ -69,6 +69,8 @@ class RouterApp:
         self.telemetry = telemetry or Telemetry()
         self.cache = open_cache(settings.cache, self.telemetry)
         """What subgraphs answered: ``cache.store`` is purged by those who know of changes."""
+        self.invalidation = invalidation(self.cache, settings.cache)
+        """For the operators' port."""
         self._lasting = Lasting(subgraphs, self._pool, rules, key_source, self.telemetry, self.cache)
         self.follows: tuple[Source, Wanted] | None = None
         """Where to look for changes while the lifespan runs, and what it gave for this application."""

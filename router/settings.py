@@ -160,6 +160,10 @@ class CacheSettings(BaseModel):
         default=0.0,
         description="So long after a purge nothing with its tag counts: as long as a read replica may be behind.",
     )
+    invalidation_secret: SecretStr | None = Field(
+        default=None,
+        description="Opens `POST /invalidation` on the operators' port to those who send it as `Authorization`.",
+    )
     timeout: float = Field(default=0.05, description="Redis: one use; after a failure the cache rests for a second.")
     purges_remembered: int = Field(
         default=100_000, description="Tags whose purges are remembered; with more of them the cache begins anew."
@@ -230,9 +234,11 @@ class Settings(BaseSettings):
     subgraphs: dict[str, SubgraphSettings] = Field(default_factory=dict)
     resilience: ResilienceSettings = Field(default_factory=lambda: ResilienceSettings())
 
-    request_timeout: float = Field(
-        default=8.0, description="Fetching one answer, or what one event of a subscription needs."
+    request_timeout: float = Field(default=8.0, description="Fetching one answer; its deferred parts have longer.")
+    deferred_timeout: float = Field(
+        default=15.0, description="Fetching all deferred parts of an answer, from its beginning."
     )
+    event_timeout: float = Field(default=8.0, description="Fetching what one event of a subscription needs.")
     body_timeout: float = Field(default=5.0, description="Receiving a request's body; more is answered with 408.")
     planning_timeout: float = Field(default=1.0, description="Planning one operation.")
     subgraph_timeout: float = Field(default=3.0, description="One request to a subgraph.")

@@ -7,16 +7,20 @@ persisted queries, where a client that was told ``PersistedQueryNotFound`` sends
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from router.errors import RequestError, RequestErrorCode
 from router.pipeline.clients import Client
 from router.pipeline.lru import Lru
 from router.pipeline.persisted import HASH, PersistedOperation, document_hash
 from router.pipeline.request import GraphQLRequest
+from router.pipeline.shared import PREFIX as SHARED_PREFIX
+from router.pipeline.shared import Away, Shared
 
 SHA256_PREFIX = "sha256:"
+PREFIX = f"{SHARED_PREFIX}text:"
 NOT_FOUND = "PersistedQueryNotFound"
 """The words that clients of automatic persisted queries wait for."""
 
@@ -53,6 +57,35 @@ class MemoryStore:
     async def put(self, digest: str, text: str) -> None:
         """Keep a text by its hash."""
         self._texts.put(digest, text)
+
+
+class RedisTexts:
+    """The texts that all routers at one Redis know, kept for ``lifetime`` seconds after a router last looked them up
+    there. While it is away, each router knows its own."""
+
+    def __init__(self, shared: Shared, own: MemoryStore, lifetime: float) -> None:
+        self._shared = shared
+        self._own = own
+        self._lifetime = max(1, int(lifetime))
+
+    async def get(self, digest: str) -> str | None:
+        """See TextStore."""
+        try:
+            found = await self._shared.ask(lambda: self._shared.client.getex(PREFIX + digest, ex=self._lifetime))
+        except Away:
+            return await self._own.get(digest)
+        if found is None:
+            return None
+        text = cast(bytes, found).decode("utf-8", "surrogatepass")
+        # Whoever else writes there shall not choose what clients of ours run.
+        return text if document_hash(text) == digest else None
+
+    async def put(self, digest: str, text: str) -> None:
+        """See TextStore."""
+        await self._own.put(digest, text)
+        value = text.encode("utf-8", "surrogatepass")
+        with suppress(Away):
+            await self._shared.ask(lambda: self._shared.client.set(PREFIX + digest, value, ex=self._lifetime))
 
 
 class LookUp:

@@ -24,6 +24,7 @@ from router.executor.execute import CompiledPlan
 from router.executor.json_bytes import write_json
 from router.executor.run import ExecutionContext
 from router.executor.transport import Transport
+from router.pipeline.addresses import FORWARDED_FOR, Addresses
 from router.pipeline.auth import Identity
 from router.pipeline.caching import Sessions
 from router.pipeline.callers import Caller, Callers
@@ -92,6 +93,7 @@ class Pipeline:
         transports: Mapping[str, Transport],
         callers: Callers,
         look_up: LookUp,
+        addresses: Addresses,
         telemetry: Telemetry | None = None,
         cache: Cache | None = None,
     ) -> None:
@@ -100,6 +102,7 @@ class Pipeline:
         self._transports = transports
         self._callers = callers
         self._look_up = look_up
+        self._addresses = addresses
         self._telemetry = telemetry
         graph.plans.telemetry = telemetry
         secret = settings.claims_secret
@@ -107,6 +110,8 @@ class Pipeline:
         self._sessions = Sessions(cache, settings, self._claims) if cache is not None else None
         hidden = {*settings.strip_headers, settings.claims_header.lower(), "authorization", "cookie", "host"}
         hidden.add(settings.api_key_header.lower())
+        self._tells_address = FORWARDED_FOR in settings.forward_headers and FORWARDED_FOR not in hidden
+        hidden.add(FORWARDED_FOR)
         self._forwarded = tuple(name for name in settings.forward_headers if name not in hidden)
 
     @property
@@ -207,11 +212,15 @@ class Pipeline:
     ) -> ExecutionContext:
         settings = self._settings
         passed = {name: headers[name] for name in self._forwarded if name in headers}
+        if self._tells_address and (address := self._addresses.of(headers)) is not None:
+            passed[FORWARDED_FOR] = address
         if self._claims is not None:
             passed[settings.claims_header] = self._claims.header(identity)
         context = ExecutionContext(passed, trace_id, settings.dev, settings.limits.representations)
         context.telemetry = self._telemetry
-        context.timeout = settings.request_timeout
+        streams = ready.compiled.plan.kind == "subscription"
+        context.timeout = settings.event_timeout if streams else settings.request_timeout
+        context.deferred_timeout = settings.deferred_timeout
         if self._sessions is not None:
             context.cache = self._sessions.open(identity, passed)
         if settings.dev and headers.get(PLAN_HEADER):

@@ -15,6 +15,7 @@ import uvicorn
 from router.pipeline.asgi import Receive, Scope, Send, send_whole
 from router.pipeline.collector import spare_collector
 from router.pipeline.health import Health
+from router.pipeline.invalidation import Invalidation
 from router.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -59,11 +60,17 @@ class DrainingServer(uvicorn.Server):
 
 
 class InternalDoor:
-    """For operators: ``/metrics``, ``/health/live``, ``/health/ready``, and ``/health`` with its reasons."""
+    """For operators: ``/metrics``, ``/health/live``, ``/health/ready``, and ``/health`` with its reasons.
 
-    def __init__(self, exposition: Callable[[], bytes], health: Health) -> None:
+    ``/invalidation`` is there if it is given.
+    """
+
+    def __init__(
+        self, exposition: Callable[[], bytes], health: Health, invalidation: Invalidation | None = None
+    ) -> None:
         self._exposition = exposition
         self._health = health
+        self._invalidation = invalidation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -79,6 +86,8 @@ class InternalDoor:
                 await send_whole(send, 200, b"application/json", b'{"status":"UP"}', [])
             case "/health/ready":
                 await self._health.answer(send)
+            case "/invalidation" if self._invalidation is not None:
+                await self._invalidation(scope, receive, send)
             case _:
                 await send_whole(send, 404, b"text/plain; charset=utf-8", b"Not found.", [])
 
@@ -130,7 +139,7 @@ async def serve_router(app: Served, watched: InternalDoor, settings: Settings, h
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # whom to believe is for `rate_limits.proxies` to say
+        proxy_headers=False,  # whom to believe is for `trusted_proxies` to say
         ws_max_size=settings.limits.body_bytes,
         timeout_graceful_shutdown=settings.drain_timeout,
     )

@@ -45,11 +45,16 @@ class Telemetry:
         self._errors = self._counter("router_errors", "Errors that the router put into answers", "code")
         self._lookups = self._counter("router_cache_lookups", "Looks into a cache", "cache", "outcome")
         self._entities = self._counter(
-            "router_entity_cache_lookups", "Entities and root answers looked up", "subgraph", "outcome"
+            "router_entity_cache_lookups", "Entities and root answers looked up", "subgraph", "type", "outcome"
         )
         self._entity_failures = self._counter(
             "router_entity_cache_failures", "Uses that the cache's store did not serve"
         )
+        self._shared_failures = self._counter(
+            "router_shared_store_failures", "Uses of the Redis that routers share which it did not serve", "use"
+        )
+        for use in ("rate_limits", "persisted"):
+            self._shared_failures.labels(use)
         self._sizes = self._gauge("router_cache_entries", "Entries of a cache", "cache")
         self._breakers = self._gauge(
             "router_subgraph_breaker_state", "1 for the state a breaker is in", "subgraph", "state"
@@ -116,16 +121,17 @@ class Telemetry:
             child = self._by_lookup[cache, hit] = self._lookups.labels(cache, "hit" if hit else "miss")
         child.inc()
 
-    def cached(self, subgraph: str, hits: int, misses: int) -> None:
-        """Entities, or a root answer, of a subgraph were looked up in the entity cache."""
-        if hits:
-            self._entities.labels(subgraph, "hit").inc(hits)
-        if misses:
-            self._entities.labels(subgraph, "miss").inc(misses)
+    def cached(self, subgraph: str, type_name: str, *, hit: bool, number: int) -> None:
+        """Entities, or a root answer, of a subgraph were looked up in the entity cache. Both names are the schema's."""
+        self._entities.labels(subgraph, type_name, "hit" if hit else "miss").inc(number)
 
     def cache_down(self) -> None:
         """The entity cache's store did not serve; the subgraphs do."""
         self._entity_failures.inc()
+
+    def shared_failed(self, use: str) -> None:
+        """The store that routers share did not serve; each is on its own for a while."""
+        self._shared_failures.labels(use).inc()
 
     def cache_size(self, cache: str, entries: Callable[[], int]) -> None:
         """A cache's size is asked for whenever metrics are read."""

@@ -13,7 +13,9 @@ from graphql import execute_sync, parse, validate
 
 from router.composition.compose import SubgraphInput, compose
 from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse
+from router.pipeline.addresses import Addresses
 from router.pipeline.auth import TokenVerifier
+from router.pipeline.buckets import MemoryBuckets
 from router.pipeline.callers import Callers
 from router.pipeline.clients import Clients
 from router.pipeline.lookup import LookUp
@@ -80,9 +82,10 @@ class Bench:
         settings = Settings(dev=True, override_labels=tuple(case.labels), cost=CostSettings(enabled=False))
         self.graph = Graph(load_supergraph(supergraph_sdl), settings, ThreadPoolExecutor(1))
         transports = {name: InProcessTransport(*self._serving(one)) for name, one in self.subgraphs.items()}
-        tokens, limiter = TokenVerifier(settings.tokens, None), RateLimiter(settings.rate_limits)
-        callers = Callers(Clients(settings), tokens, limiter, EndedSessions())
-        self.pipeline = Pipeline(self.graph, settings, transports, callers, LookUp(None))
+        addresses = Addresses(())
+        limiter = RateLimiter(settings.rate_limits, MemoryBuckets(1), addresses)
+        callers = Callers(Clients(settings), TokenVerifier(settings.tokens, None), limiter, EndedSessions())
+        self.pipeline = Pipeline(self.graph, settings, transports, callers, LookUp(None), addresses)
 
     async def answer(self, asked: Asked) -> Any:
         """The router's answer; for a subscription and for deferred parts a list of payloads."""
