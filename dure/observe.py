@@ -23,6 +23,7 @@ from db.session import Database
 from db.telemetry import Meters
 from dure.settings import Settings
 from router.pipeline.health import Health
+from router.pipeline.invalidation import Invalidation
 from router.pipeline.serving import InternalDoor, listening
 from router.telemetry import Telemetry
 from router.telemetry.export import exporting
@@ -62,12 +63,17 @@ def observed(settings: Settings, service: str) -> Observed:
 
 @asynccontextmanager
 async def showing(
-    settings: Settings, seen: Observed, port: int, databases: Mapping[str, Database], health: Health | None = None
+    settings: Settings,
+    seen: Observed,
+    port: int,
+    databases: Mapping[str, Database],
+    health: Health | None = None,
+    invalidation: Invalidation | None = None,
 ) -> AsyncIterator[None]:
     """Show it at ``port`` plus the setting's offset while the block runs, and keep what must be looked up fresh."""
     state = health or Health()
     state.ready = state.ready or health is None
-    door = InternalDoor(lambda: generate_latest(seen.registry), state)
+    door = InternalDoor(lambda: generate_latest(seen.registry), state, invalidation)
     at = port + settings.internal_offset if settings.internal_offset else None
     for name, database in databases.items():
         seen.meters.pool.labels(name).set_function(database.connections_in_use)

@@ -53,7 +53,10 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
         workers = [worker for subgraph in built.values() for worker in subgraph.workers]
         workers.append(Worker("provider.webhooks", simulator.run))
         workers += purging_workers(router, broker)
-        async with running(workers), showing(settings, seen, settings.port, databases, router.health):
+        async with (
+            running(workers),
+            showing(settings, seen, settings.port, databases, router.health, router.invalidation),
+        ):
             if loaded:
                 with step("telling the subgraphs of one another's data"):
                     await until_told(settings)

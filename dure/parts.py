@@ -74,7 +74,7 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
         doors["/provider/"] = Forward(PaymentSettings().provider_url)
     try:
         workers = purging_workers(router, broker)
-        async with running(workers), showing(settings, seen, settings.port, {}, router.health):
+        async with running(workers), showing(settings, seen, settings.port, {}, router.health, router.invalidation):
             await serve(by_prefix(doors, router), settings.host, settings.port, announce, router.drain)
     finally:
         await asyncio.gather(broker.close(), *(door.close() for door in doors.values()))

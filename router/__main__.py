@@ -103,7 +103,7 @@ def serve(
     except (RouterError, ValidationError) as error:
         raise _failed(str(error)) from error
     application.follows = look, wanted
-    watched = InternalDoor(telemetry.exposition, application.health)
+    watched = InternalDoor(telemetry.exposition, application.health, application.invalidation)
     uvloop.run(serve_router(application, watched, settings, host, port))
     if traces is not None:
         traces.shutdown()

@@ -13,6 +13,7 @@ from router.executor.entity_cache.session import Cache, CacheSession
 from router.executor.entity_cache.store import Store
 from router.pipeline.auth import ANONYMOUS, Identity
 from router.pipeline.claims import ClaimsSigner
+from router.pipeline.invalidation import Invalidation
 from router.settings import CacheSettings, Settings
 from router.telemetry import Telemetry
 
@@ -33,6 +34,13 @@ def open_store(settings: CacheSettings) -> Store:
         timeout=settings.timeout,
         prefix=settings.prefix,
     )
+
+
+def invalidation(cache: Cache | None, settings: CacheSettings) -> Invalidation | None:
+    """The operators' way to purge; None without a cache or a secret."""
+    if cache is None or settings.invalidation_secret is None:
+        return None
+    return Invalidation(cache.store, settings.invalidation_secret)
 
 
 class Sessions:

@@ -28,6 +28,9 @@ from router.executor.transport import SubgraphRequest, SubgraphResponse
 Send = Callable[[SubgraphRequest, int], Awaitable[SubgraphResponse]]
 """Sends a request that carries so many representations. Raises SubgraphError."""
 
+ROOT = "Query"
+"""What metrics call the type of a root answer."""
+
 JITTER = 0.1
 """Entries that are made together end apart: each lives up to this share shorter."""
 
@@ -77,7 +80,7 @@ class _Asking:
                 if data is not None:
                     unit.value = orjson.loads(data)
                     hits.add(id(unit))
-        self._cache.count(self._kept.fetch.subgraph, len(hits), len(keyed) - len(hits))
+        self._cache.count(self._kept.fetch.subgraph, ((self._type_of(unit), id(unit) in hits) for unit in keyed))
         await self._fill([unit for unit in self._units if id(unit) not in hits])
         return self._response()
 
@@ -240,6 +243,9 @@ class _Asking:
         if unit.value is None or self._kept.root is None:
             return unit.value is not None
         return all(value is not None for value in unit.value.values())
+
+    def _type_of(self, unit: _Unit) -> str:
+        return ROOT if self._kept.root is not None else unit.representation["__typename"]
 
     def _response(self) -> SubgraphResponse:
         errors = self._errors or None

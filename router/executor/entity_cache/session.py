@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from router.executor.entity_cache.store import Entry, Found, Stamp, Store, StoreDown
@@ -43,10 +44,11 @@ class Cache:
         if not task.cancelled():
             task.exception()
 
-    def count(self, subgraph: str, hits: int, misses: int) -> None:
-        """Take down what a look-up brought."""
+    def count(self, subgraph: str, found: Iterable[tuple[str, bool]]) -> None:
+        """Take down what a look-up brought: types, and whether what was looked for was there."""
         if self.telemetry is not None:
-            self.telemetry.cached(subgraph, hits, misses)
+            for (type_name, hit), number in Counter(found).items():
+                self.telemetry.cached(subgraph, type_name, hit=hit, number=number)
 
     async def close(self) -> None:
         """Let go of everything."""
