@@ -46,10 +46,10 @@ def compile_deferred(node: DeferredNode, step: Step, fetches: frozenset[int], pa
 class DeferredParts:
     """The deferred parts of one execution. They begin at once, each waits for what it depends on."""
 
-    def __init__(self, parts: list[CompiledDeferred], run: Run) -> None:
+    def __init__(self, parts: list[CompiledDeferred], run: Run, deadline: float | None) -> None:
         run.done = {fetch: asyncio.Event() for part in parts for fetch in part.depends}
         self._parts = parts
-        self._runs = [run.aside() for _ in parts]
+        self._runs = [run.aside(deadline) for _ in parts]
         self._tasks = [asyncio.create_task(_run_part(*pair)) for pair in zip(parts, self._runs, strict=True)]
 
     async def payloads(self, answer: dict[str, Any], late: list[Error]) -> AsyncIterator[Payload]:

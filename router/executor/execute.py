@@ -138,7 +138,7 @@ class CompiledPlan:
 
     async def _increments(self, run: Run, known: Data | None) -> AsyncGenerator[bytes, None]:
         # Tasks of our own, not a task group: a stream may be read, and left, by other tasks than the one it began in.
-        parts = DeferredParts(self._deferred, run)
+        parts = DeferredParts(self._deferred, run, _after(run.context.deferred_timeout))
         try:
             await self._step(run)
             late = [error for error in run.errors if not in_shape(self.plan.shape, error.get("path", ()))]
@@ -155,7 +155,7 @@ class CompiledPlan:
 
     def _run(self, variables: Mapping[str, Any], transports: Transports, context: ExecutionContext) -> Run:
         errors = [{**error, "path": list(error["path"])} for error in self._errors]
-        deadline = None if context.timeout is None else time.monotonic() + context.timeout
+        deadline = _after(context.timeout)
         return Run({}, self._views, variables, transports, context, errors, kept=self._kept, deadline=deadline)
 
     def _answer(self, run: Run, known: Data | None = None) -> bytes:
@@ -199,6 +199,10 @@ class CompiledPlan:
         self._deferred.append(compile_deferred(part, _nothing, self._fetches, parent))
         if part.node is not None:
             self._deferred[index] = replace(self._deferred[index], step=self._compile(part.node, index))
+
+
+def _after(seconds: float | None) -> float | None:
+    return None if seconds is None else time.monotonic() + seconds
 
 
 @asynccontextmanager

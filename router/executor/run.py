@@ -23,7 +23,8 @@ Step = Callable[["Run"], Awaitable[None]]
 class ExecutionContext:
     """What a request brings along. ``headers`` go to every subgraph, names in lower case.
 
-    ``timeout`` bounds the fetches of an answer, or of one event of a subscription, in seconds from its beginning.
+    ``timeout`` bounds the fetches of an answer, or of one event of a subscription, in seconds from its beginning;
+    ``deferred_timeout`` those of its deferred parts, also from its beginning.
     ``report`` makes the answer's ``extensions`` from the requests that were sent; it is for development.
     """
 
@@ -34,6 +35,7 @@ class ExecutionContext:
     report: Callable[[list[Sent]], dict[str, Any]] | None = None
     telemetry: Telemetry | None = None
     timeout: float | None = None
+    deferred_timeout: float | None = None
     cache: CacheSession | None = None
 
 
@@ -70,6 +72,6 @@ class Run:
         if len(self.errors) < MAX_ERRORS:
             self.errors.append(error)
 
-    def aside(self) -> Run:
-        """The same data, with errors of its own: for a deferred part."""
-        return replace(self, errors=[])
+    def aside(self, deadline: float | None) -> Run:
+        """The same data, with errors and a deadline of its own: for a deferred part."""
+        return replace(self, errors=[], deadline=deadline)
