@@ -35,19 +35,21 @@ from subgraphs.delivery.types import (
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.idempotency import Request, check_key
-from subgraphs.kit.ids import local_id, new_ulid
+from subgraphs.kit.ids import local_id, named_id, new_ulid
 
 
 @strawberry.type
 class Query:
     @strawberry.federation.field(authenticated=True)
     async def address(self, info: Info, id: strawberry.ID) -> Address | None:
-        row = await info.context.loaders.address.load(local_id("Address", id))
-        return Address.of(row) if row is not None and row.user_id == info.context.identity.require_user() else None
+        user_id, address_id = info.context.identity.require_user(), named_id("Address", id)
+        row = await info.context.loaders.address.load(address_id) if address_id is not None else None
+        return Address.of(row) if row is not None and row.user_id == user_id else None
 
     @strawberry.federation.field(authenticated=True, tags=["partner"])
     async def shipment(self, info: Info, id: strawberry.ID) -> Shipment | None:
-        row = await info.context.loaders.shipment.load(local_id("Shipment", id))
+        shipment_id = named_id("Shipment", id)
+        row = await info.context.loaders.shipment.load(shipment_id) if shipment_id is not None else None
         return Shipment.of(row) if row is not None and await info.context.sees_shipment(row) else None
 
     @strawberry.field

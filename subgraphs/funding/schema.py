@@ -50,7 +50,7 @@ from subgraphs.funding.types import (
 from subgraphs.kit.caching import kept
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
-from subgraphs.kit.ids import local_id, parse_id
+from subgraphs.kit.ids import local_id, named_id, parse_id
 from subgraphs.kit.pagination import Page, page_size
 
 T = TypeVar("T")
@@ -76,7 +76,8 @@ class Query:
             raise Rejected("REQUIRED", "Give either id or slug.")
         if slug:
             return project_seen(info, await loaders.project_by_slug.load(slug))
-        return project_seen(info, await loaders.project.load(local_id("Project", id or "")))
+        project_id = named_id("Project", id or "")
+        return project_seen(info, await loaders.project.load(project_id)) if project_id is not None else None
 
     @strawberry.federation.field(directives=[_PAGED, kept(10)])
     async def project_search(
@@ -110,7 +111,9 @@ class Query:
     @strawberry.federation.field(authenticated=True)
     async def pledge(self, info: Info, id: strawberry.ID) -> Pledge | None:
         info.context.identity.require_user()
-        return await pledge_seen(info.context, await info.context.loaders.pledge.load(local_id("Pledge", id)))
+        pledge_id = named_id("Pledge", id)
+        row = await info.context.loaders.pledge.load(pledge_id) if pledge_id is not None else None
+        return await pledge_seen(info.context, row)
 
 
 @strawberry.type

@@ -43,10 +43,16 @@ def global_id(type_name: str, ulid: str) -> str:
 
 def local_id(type_name: str, given: str, *, field: Sequence[str] | None = None) -> str:
     """The ULID in a client's id. Raises Rejected NOT_FOUND if it is no id of this type: it can't name anything."""
-    found = parse_id(given)
-    if found is None or found[0] != type_name:
+    found = named_id(type_name, given)
+    if found is None:
         raise Rejected("NOT_FOUND", f"No {type_name} has this id.", field)
-    return found[1]
+    return found
+
+
+def named_id(type_name: str, given: str) -> str | None:
+    """The ULID in a client's id, for who reads; None if it is no id of this type, as if nothing had it."""
+    found = parse_id(given)
+    return found[1] if found is not None and found[0] == type_name else None
 
 
 @lru_cache(maxsize=65_536)

@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from db.statements import after as beyond
 from subgraphs.kit.errors import Rejected, RejectedTogether
-from subgraphs.kit.ids import local_id, parse_id
-from subgraphs.kit.pagination import page_size
+from subgraphs.kit.ids import local_id, named_id, parse_id
+from subgraphs.kit.pagination import InvalidPage, page_size
 from subgraphs.products.errors import UserError, errors_of
 from subgraphs.products.flash import types
 from subgraphs.products.flash.domain import FlashSaleStatus
@@ -71,11 +71,12 @@ class FlashQuery:
             query = query.where(sales.c.ends_at > now)
         async with context.shop.database.read() as connection:
             if after:
-                last = select(sales.c.ends_at).where(sales.c.id == local_id("FlashSale", after))
+                sale_id = named_id("FlashSale", after)
+                last = select(sales.c.ends_at).where(sales.c.id == sale_id)
                 ends_at = (await connection.execute(last)).scalar()
                 if ends_at is None:
-                    return []
-                query = query.where(beyond([sales.c.ends_at, sales.c.id], [ends_at, local_id("FlashSale", after)]))
+                    raise InvalidPage("No sale has the id that is given as after.")
+                query = query.where(beyond([sales.c.ends_at, sales.c.id], [ends_at, sale_id]))
             ids = list((await connection.execute(query.limit(500 if status else size))).scalars())
         found = [sale for sale in await types.sales_of(context, ids) if sale is not None]
         return [sale for sale in found if not status or sale.status is status][:size]

@@ -155,7 +155,7 @@ async def test_nobody_listens_to_what_he_may_not_see(world: World) -> None:
     hidden = (await world.create(new_ulid()))["project"]["id"]
     gone = global_id("Project", new_ulid())
     for query in (PROGRESS, ADDED):
-        for subject, code in ((hidden, "FORBIDDEN"), (gone, "FORBIDDEN"), ("nonsense", "NOT_FOUND")):
+        for subject, code in ((hidden, "FORBIDDEN"), (gone, "FORBIDDEN"), ("nonsense", "BAD_USER_INPUT")):
             answers = [each async for each in subscribe(world, query, new_ulid(), id=subject)]
             assert [each["errors"][0]["extensions"]["code"] for each in answers] == [code]
 

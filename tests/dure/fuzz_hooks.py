@@ -1,0 +1,111 @@
+"""What schemathesis is told of our graph: values of its scalars, and what counts as a server error.
+
+Loaded by schemathesis itself (``SCHEMATHESIS_HOOKS``). ``FUZZ_IDS`` names a file with ids that exist, one a line.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import orjson
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.graphql import nodes, scalar
+
+from tests.dure.fuzz_values import given, learn, with_variables
+
+CALLERS_FAULT = frozenset({
+    "BAD_REQUEST", "BAD_USER_INPUT", "COST_ESTIMATED_TOO_EXPENSIVE", "FORBIDDEN", "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED", "LIMIT_EXCEEDED", "UNAUTHENTICATED",
+})  # fmt: skip
+"""Codes that blame the request. Any other means that the shop or the router failed."""
+
+LARGE = 2**31 - 1
+TEXTS = (
+    "", " ", "a" * 256, "가" * 300, "x" * 5_000, "\x00", "a\x00b", "\u202e", "🛒", "\ufeff", "%", "_%\\", "'", '"', "\n",
+    "1 OR 1=1", "a@b.example", "\x00@b.example", "ａ@b.example", f"{'a' * 300}@b.example", "010-1234-5678", "\x1f", "İ",
+    "+82 10 1234 5678", "06236", "1", "-1", "[]", "{}", "null", "https://store.example/x", "javascript:alert(1)", "ß",
+    "http://[::1", "٣٤٥", "²", "KR", "88", "CJ", "order-key-1",
+)  # fmt: skip
+NUMBERS = (
+    "0", "-0", "1", "-1", "0.1", "0.005", "1e-400", "1E+999999", "-1E+999999", "1e15", "1e16", "1e27", "1e28", "1e308",
+    "NaN", "sNaN", "-NaN", "Infinity", "-Infinity", "1_000", " 1", "٣", "", "12000", "9" * 40, "0." + "9" * 40, "0x1",
+)  # fmt: skip
+DATES = (
+    "0001-01-01", "9999-12-31", "2026-02-29", "2024-02-29", "2026-1-1", "20261121", "2026-W47-6", "10000-01-01",
+    "0000-01-01", "", "x", "2026-11-21T00:00:00Z", "1900-01-01", "2199-12-31", "２026-11-21",
+)  # fmt: skip
+TIMES = (
+    "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999-14:00", "9999-12-31T23:59:59Z",
+    "2026-11-21T12:00:00", "2026-11-21T12:00:00Z", "2026-11-21T12:00:00+09:00", "2026-11-21", "2026-06-30T23:59:60Z",
+    "2026-11-21T24:00:00Z", "2026-11-21T12:00:00+23:59", "2026-11-21T12:00:00+24:00", "20261121T120000Z", "", "x",
+    "2026-11-21T12:00:00.1234567890Z", "1969-12-31T23:59:59Z", "2099-01-01T00:00:00Z",
+)  # fmt: skip
+
+
+KNOWN = Path(os.environ["FUZZ_IDS"]).read_text().split() if "FUZZ_IDS" in os.environ else []
+learn(KNOWN)
+TEXT = st.text(max_size=40) | st.sampled_from(TEXTS)
+IDS = st.sampled_from(KNOWN or ["x"])
+
+scalar("ID", IDS.map(nodes.String) | TEXT.map(nodes.String) | st.integers(-LARGE, LARGE).map(nodes.Int))
+scalar("String", TEXT.map(nodes.String))
+scalar("Int", (st.integers(-1, 101) | st.sampled_from((LARGE, -LARGE - 1)) | st.integers(-LARGE, LARGE)).map(nodes.Int))
+scalar(
+    "Decimal",
+    (st.sampled_from(NUMBERS) | st.integers(0, 10**7).map(str) | st.decimals().map(str)).map(nodes.String)
+    | st.integers(-(10**20), 10**20).map(nodes.Int)
+    | st.floats(allow_nan=False, allow_infinity=False).map(nodes.Float),
+)
+scalar("Date", (st.sampled_from(DATES) | st.dates().map(str)).map(nodes.String))
+scalar("DateTime", (st.sampled_from(TIMES) | st.datetimes().map(lambda at: f"{at.isoformat()}Z")).map(nodes.String))
+
+
+@schemathesis.hook
+def flatmap_body(context: Any, body: Any) -> Any:
+    """Most values mean something."""
+    schema = context.operation.schema.client_schema
+    return st.randoms(use_true_random=True).map(lambda random: given(body, schema, random))
+
+
+@schemathesis.hook
+def before_call(_context: Any, case: Any, **_: Any) -> None:
+    """Every second operation comes with variables."""
+    if case.meta.generation.mode.is_positive and crc32(case.body.encode()) % 2:
+        case.body = with_variables(case.body, case.operation.schema.client_schema)
+
+
+@schemathesis.hook
+def after_call(_context: Any, _case: Any, response: Any) -> None:
+    """What the shop has answered can be asked for."""
+    with suppress(ValueError):
+        learn(orjson.loads(response.content))
+
+
+@schemathesis.check
+def no_server_error(_context: Any, response: Any, case: Any) -> None:
+    """Fails for a server error and for an answer that is no GraphQL answer, not for a refusal."""
+    reason = server_error(response.status_code, response.headers.get("content-type"), response.content)
+    assert reason is None, f"{reason}\n{case.body}"
+
+
+def server_error(status: int, media_type: Any, body: bytes) -> str | None:
+    """Why an answer is the server's fault, None if it is not."""
+    if status >= 500:
+        return f"HTTP status {status}"
+    if "json" not in str(media_type):
+        return f"media type {media_type}"
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        return "not JSON"
+    if not isinstance(answer, dict) or not answer.keys() & {"data", "errors"}:
+        return "no GraphQL answer"
+    for error in answer.get("errors", ()):
+        if not error.get("message") or error.get("extensions", {}).get("code") not in CALLERS_FAULT:
+            return f"error {error}"
+    return None
