@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Generic, TypeVar
 
 import msgspec
 
+from db import vault
+from db.vault import Unreadable, is_sealed
 from messaging.events import CATALOGUE, EventData
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
@@ -78,8 +80,27 @@ def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
 
 
 def encode_data(data: EventData) -> bytes:
-    """An event's payload as JSON."""
+    """An event's payload as JSON, what is personal in it sealed."""
+    if data.personal:
+        ring = vault.ring()
+        data = _with_personal(data, lambda text, place: ring.seal(text, place))
     return _encoder.encode(data)
+
+
+def decode_data(type: str, data: bytes | str | msgspec.Raw) -> EventData:
+    """The payload of an event of this known type. Raises msgspec.DecodeError, or Unreadable for what is sealed."""
+    payload = _data_decoder(type).decode(data)
+    if payload.personal:
+        ring = vault.ring()
+        # What an older version told, and what was erased, is plain.
+        payload = _with_personal(payload, lambda text, place: ring.open(text, place) if is_sealed(text) else text)
+    return payload
+
+
+def _with_personal(data: EventData, change: Callable[[str, str], str]) -> EventData:
+    texts = {name: getattr(data, name) for name in data.personal}
+    changed = {name: change(text, f"{data.type}:{name}") for name, text in texts.items() if text}
+    return msgspec.structs.replace(data, **changed)
 
 
 def seal(
@@ -103,7 +124,7 @@ def decode_batch(body: bytes) -> list[Event[EventData]]:
     """The events of a message. Raises MalformedEvent for anything that is not CloudEvents 1.0 of known types."""
     try:
         return [_open(envelope) for envelope in _batch_decoder.decode(body)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, Unreadable) as error:
         raise MalformedEvent(f"not a batch of events: {error}") from error
 
 
@@ -120,7 +141,7 @@ def _open(envelope: Envelope) -> Event[EventData]:
         source=envelope.source,
         subject=envelope.subject,
         time=envelope.time.astimezone(UTC),
-        data=_data_decoder(envelope.type).decode(envelope.data),
+        data=decode_data(envelope.type, envelope.data),
         traceparent=envelope.traceparent,
     )
 

@@ -17,6 +17,8 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The CloudEvents ``type`` and the routing key: ``dure.<subgraph>.<event>.v<version>``."""
     subject: ClassVar[str]
     """The name of the field that holds the CloudEvents ``subject``: what the event is about."""
+    personal: ClassVar[tuple[str, ...]] = ()
+    """The text fields that are sealed (``db.vault``) in outbox, broker and dead letters; handlers see them open."""
 
     @property
     def subject_id(self) -> str:

@@ -12,6 +12,7 @@ class AddressChanged(EventData, frozen=True, kw_only=True):
 
     type = "dure.delivery.address_changed.v1"
     subject = "address_id"
+    personal = ("recipient", "phone", "postal_code", "line1", "line2", "delivery_note")
 
     address_id: str
     version: int
@@ -84,3 +85,16 @@ class ShipmentChanged(EventData, frozen=True, kw_only=True):
     pledge_id: str | None = None
     order_fulfillment: str | None = None
     order_delivered: bool = False
+
+
+class ReturnShipmentChanged(EventData, frozen=True, kw_only=True):
+    """The parcel that brings a return back to its seller went on."""
+
+    type = "dure.delivery.return_shipment_changed.v1"
+    subject = "return_id"
+
+    return_id: str
+    shipment_id: str
+    version: int
+    status: str
+    occurred_at: datetime

@@ -20,7 +20,16 @@ from subgraphs.kit.errors import Rejected, RejectedTogether
 from subgraphs.kit.ids import new_ulid
 
 SOURCE = "/dure/delivery"
-_ERASED = {"recipient": "", "phone": "", "line1": "", "line2": None, "delivery_note": None, "label": None}
+_ERASED = {
+    "recipient": "",
+    "phone": "",
+    "postal_code": "",
+    "line1": "",
+    "line2": None,
+    "delivery_note": None,
+    "label": None,
+    "is_default": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +151,10 @@ class Addresses:
                 raise Rejected("NOT_FOUND", "You have no such address.", ["id"])
             if await _in_use(tx, address_id):
                 raise Rejected("ADDRESS_IN_USE", "An order or pledge under way goes there.", ["id"])
-            changes = {**_ERASED, "is_default": False, "deleted_at": self._now(), "version": addresses.c.version + 1}
-            await tx.execute(update(addresses).where(addresses.c.id == address_id).values(**changes))
+            await _erase(tx, [address_id], self._now())
             heir = max((other for other in held if other != address_id), default=None)
             if held[address_id].is_default and heir:
                 await tx.execute(update(addresses).where(addresses.c.id == heir).values(is_default=True))
-            await announce(tx, [address_id])
 
         await self._commit(work)
 
@@ -182,6 +189,18 @@ async def _in_use(tx: AsyncConnection, address_id: str) -> bool:
     return bool((await tx.execute(by_order)).scalar_one() or (await tx.execute(by_pledge)).scalar_one())
 
 
+async def erase_all(tx: AsyncConnection, user_ids: Sequence[str], now: datetime) -> None:
+    """Erase the addresses of users who have withdrawn. What was sent to them stays with the orders it belongs to."""
+    theirs = select(addresses.c.id).where(addresses.c.user_id.in_(user_ids), addresses.c.deleted_at.is_(None))
+    await _erase(tx, list((await tx.execute(theirs.order_by(addresses.c.id))).scalars()), now)
+
+
+async def _erase(tx: AsyncConnection, address_ids: Sequence[str], now: datetime) -> None:
+    changes = {**_ERASED, "deleted_at": now, "version": addresses.c.version + 1}
+    await tx.execute(update(addresses).where(addresses.c.id.in_(address_ids)).values(**changes))
+    await announce(tx, address_ids)
+
+
 async def announce(tx: AsyncConnection, address_ids: Sequence[str]) -> None:
     """Record AddressChanged for these addresses as they are in this transaction."""
     rows = await tx.execute(select(addresses).where(addresses.c.id.in_(address_ids)))
@@ -199,6 +218,6 @@ def _changed(row: Row[Any]) -> AddressChanged:
         line1=row.line1,
         line2=row.line2,
         delivery_note=row.delivery_note,
-        remote_area=is_remote(row.postal_code),
+        remote_area=row.deleted_at is None and is_remote(row.postal_code),
         deleted=row.deleted_at is not None,
     )

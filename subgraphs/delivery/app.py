@@ -7,7 +7,7 @@ from pathlib import Path
 from messaging.consumer import Consumer
 from messaging.events.funding import PledgeCanceled, PledgeReserved
 from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced
-from messaging.events.users import PartnerChanged
+from messaging.events.users import PartnerChanged, UserChanged
 from messaging.relay import Relay
 from subgraphs.delivery.addresses import Addresses
 from subgraphs.delivery.audit import audit
@@ -34,6 +34,7 @@ CONSUMES = (
     PledgeReserved,
     PledgeCanceled,
     PartnerChanged,
+    UserChanged,
 )
 
 

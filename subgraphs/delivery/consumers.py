@@ -16,10 +16,10 @@ from messaging.envelope import Event
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
 from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced
-from messaging.events.users import PartnerChanged
+from messaging.events.users import PartnerChanged, UserChanged
 from messaging.outbox import record
 from subgraphs.delivery import requests
-from subgraphs.delivery.addresses import SOURCE
+from subgraphs.delivery.addresses import SOURCE, erase_all
 from subgraphs.delivery.models import deliveries, outbox, partner_copies, pledge_copies
 from subgraphs.kit.copies import keep
 
@@ -37,6 +37,9 @@ def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
         await record(tx, outbox, SOURCE, await requests.cancel(tx, [event.data for event in events]))
         return lambda: failpoint("delivery.cancel.after_commit")
 
+    async def user_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+        await erase_all(tx, sorted({event.data.user_id for event in events if event.data.deleted}), now())
+
     return {
         DeliveryRequested: delivery_requested,
         DeliveryCancelRequested: cancel_requested,
@@ -45,6 +48,7 @@ def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
         PledgeReserved: pledge_reserved,
         PledgeCanceled: pledge_canceled,
         PartnerChanged: partner_changed,
+        UserChanged: user_changed,
     }
 
 

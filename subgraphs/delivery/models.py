@@ -1,4 +1,4 @@
-"""Tables of delivery. Keys are ULIDs; amounts minor units."""
+"""Tables of delivery. Keys are ULIDs; amounts minor units; where somebody lives is sealed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.base import TABLE_OPTIONS, new_metadata, table_of
 from db.columns import JsonType, MoneyType, UlidType, UtcDateTime
+from db.sealed import Sealed, SealedJson
 from messaging.inbox import dead_letter_table, inbox_table
 from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
@@ -30,12 +31,12 @@ class Address(Base):
     user_id: Mapped[str] = mapped_column(UlidType)
     version: Mapped[int] = mapped_column(Integer, default=1)
     label: Mapped[str | None] = mapped_column(String(50))
-    recipient: Mapped[str] = mapped_column(String(100))
-    phone: Mapped[str] = mapped_column(String(20))
-    postal_code: Mapped[str] = mapped_column(String(5))
-    line1: Mapped[str] = mapped_column(String(200))
-    line2: Mapped[str | None] = mapped_column(String(200))
-    delivery_note: Mapped[str | None] = mapped_column(String(200))
+    recipient: Mapped[str] = mapped_column(Sealed("delivery.address.recipient"))
+    phone: Mapped[str] = mapped_column(Sealed("delivery.address.phone"))
+    postal_code: Mapped[str] = mapped_column(Sealed("delivery.address.postal_code"))
+    line1: Mapped[str] = mapped_column(Sealed("delivery.address.line1"))
+    line2: Mapped[str | None] = mapped_column(Sealed("delivery.address.line2"))
+    delivery_note: Mapped[str | None] = mapped_column(Sealed("delivery.address.delivery_note"))
     is_default: Mapped[bool] = mapped_column(Boolean, default=False)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -95,7 +96,7 @@ class Shipment(Base):
     split: Mapped[str] = mapped_column(String(26), default="")
     """Empty for the parcel that the order made; its own id for one split off from it later."""
     buyer_id: Mapped[str] = mapped_column(UlidType, index=True)
-    address: Mapped[dict[str, str | None]] = mapped_column(JsonType)
+    address: Mapped[dict[str, str | None]] = mapped_column(SealedJson("delivery.shipment.address"))
     carrier_code: Mapped[str | None] = mapped_column(String(10))
     tracking_number: Mapped[str | None] = mapped_column(String(30))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, select
 
 from db.migrate import upgrade
 from db.session import Database
-from messaging.envelope import Event
-from messaging.events import CATALOGUE, EventData
+from messaging.envelope import Event, decode_data
+from messaging.events import EventData
 from messaging.memory import MemoryBroker
 from subgraphs.delivery import app
 from subgraphs.delivery.consumers import handlers
@@ -64,7 +63,7 @@ class World:
         async with self.database.read() as connection:
             query = select(outbox.c.data).where(outbox.c.type == kind.type).order_by(outbox.c.position)
             rows = (await connection.execute(query)).scalars().all()
-        return [msgspec.json.decode(row, type=CATALOGUE[kind.type]) for row in rows]
+        return [decode_data(kind.type, row) for row in rows]
 
     async def audit(self) -> list[Any]:
         async with self.database.read() as connection:
