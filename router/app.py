@@ -86,6 +86,8 @@ class RouterApp:
         self.telemetry.cache_size("documents", lambda: len(self._edition.graph.documents))
         self.telemetry.cache_size("plans", lambda: len(self._edition.graph.plans))
         self.health.add("persistedOperations", self._published)
+        self.health.add("subgraphs", self._breakers)
+        self.health.add("degraded", lambda: [name for name, state in self._breakers().items() if state != "closed"])
         self.health.ready = True
 
     @property
@@ -172,6 +174,9 @@ class RouterApp:
     def _published(self) -> dict[str, Any]:
         edition = self._edition
         return {"count": len(edition.operations), "broken": sorted(edition.broken.values())}
+
+    def _breakers(self) -> dict[str, str]:
+        return {name: transport.state.value for name, transport in self._edition.transports.items()}
 
     async def drain(self) -> None:
         """Before the end: not ready any more; sockets and streams are told to go on elsewhere. Requests go on."""

@@ -80,11 +80,11 @@ class Edition:
         self._carry_on(lasting, before)
         callers = Callers(self.clients, self.tokens, self.limiter, lasting.ended_sessions)
         self.graph = Graph(supergraph, settings, lasting.pool, lasting.rules)
-        transports = lasting.subgraphs.of(supergraph, settings, lasting.telemetry)
+        self.transports = lasting.subgraphs.of(supergraph, settings, lasting.telemetry)
         self.pipeline = Pipeline(
             self.graph,
             settings,
-            transports,
+            self.transports,
             callers,
             self.look_up,
             self.addresses,

@@ -32,10 +32,10 @@ class Subgraphs:
 
     def of(
         self, supergraph: Supergraph, settings: Settings, telemetry: Telemetry | None = None
-    ) -> dict[str, Transport]:
+    ) -> dict[str, GuardedTransport]:
         """The transports of a supergraph. Connections, and what is known of the subgraphs' health, are shared by all
         supergraphs that have them, as long as their settings are the same."""
-        found: dict[str, Transport] = {}
+        found: dict[str, GuardedTransport] = {}
         for name, subgraph in supergraph.subgraphs.items():
             own = settings.subgraphs.get(name, SubgraphSettings())
             transport = self._given.get(name) or self._http(name, own.url or subgraph.url, own, settings)

@@ -142,6 +142,10 @@ async def test_a_dead_subgraph_opens_the_breaker_and_its_return_closes_it(
         assert len(seen) < 20
     assert seen[0] == ("SUBGRAPH_TIMEOUT" if fault == "stopped" else "SUBGRAPH_UNREACHABLE")
     assert _breaker(app, "open")
+    report = orjson.loads(app.health.report())
+    assert (report["status"], report["degraded"]) == ("UP", ["accounts"])
+    assert report["subgraphs"] == {"accounts": "open", "catalog": "closed", "reviews": "closed"}
+    assert (await call(app, "GET", "/health/ready")).status == 200
     if fault == "stopped":
         os.kill(accounts.process.pid, signal.SIGCONT)
     else:
@@ -152,6 +156,7 @@ async def test_a_dead_subgraph_opens_the_breaker_and_its_return_closes_it(
         await ask(app)
         assert time.monotonic() < deadline
     assert await _well(app)
+    assert orjson.loads(app.health.report())["degraded"] == []
 
 
 async def _well(app: RouterApp) -> bool:

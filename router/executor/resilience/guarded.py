@@ -60,6 +60,11 @@ class GuardedTransport:
         self._unheard: set[asyncio.Task[Any]] = set()
         self.trusted: bool = getattr(transport, "trusted", False)
 
+    @property
+    def state(self) -> State:
+        """The breaker's."""
+        return self._breaker.state
+
     def execute(self, request: SubgraphRequest) -> Coroutine[Any, Any, SubgraphResponse]:
         """Run a query or a mutation. Raises SubgraphError."""
         call = self._mutation if request.kind == "mutation" else self._query
