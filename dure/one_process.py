@@ -16,10 +16,11 @@ from dure.databases import migrate, until_told
 from dure.doors import by_prefix
 from dure.observe import observed, showing
 from dure.progress import step
-from dure.serve import router_settings, serve
+from dure.serve import follow, router_settings, serve
 from dure.settings import Settings
 from router.app import RouterApp, create_app
 from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse, Transport
+from router.pipeline.supergraph_source import Load
 from router.telemetry import Telemetry
 from subgraphs.kit.execute import GraphQLEndpoint
 from subgraphs.kit.subgraph import Runtime, Subgraph
@@ -48,6 +49,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
             stack.push_async_callback(database.close)
         built = _build_all(runtimes, simulator)
         router = _router(settings, built, seen.router)
+        await follow(router, _as_it_is(settings), router.settings)
         router.ending_sessions = ending_sessions(changes)
         app = _doors(settings, built, simulator, router)
         workers = [worker for subgraph in built.values() for worker in subgraph.workers]
@@ -60,7 +62,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
             if loaded:
                 with step("telling the subgraphs of one another's data"):
                     await until_told(settings)
-            await serve(app, settings.host, settings.port, announce, router.drain)
+            await serve(app, settings.host, settings.port, announce, router.drain, router.look_again)
 
 
 def _build_all(runtimes: Mapping[str, Runtime], simulator: Simulator) -> dict[str, Subgraph]:
@@ -75,6 +77,15 @@ def _router(settings: Settings, built: Mapping[str, Subgraph], shared: Telemetry
     transports: dict[str, Transport] = {name: in_process(subgraph.endpoint, name) for name, subgraph in built.items()}
     keys = built["users"].app.state.jwks
     return create_app(settings.supergraph_sdl, router_settings(settings), transports, keys, telemetry=shared)
+
+
+def _as_it_is(settings: Settings) -> Load:
+    """The supergraph of the subgraphs in this process, which change with the process only."""
+
+    async def load() -> str:
+        return settings.supergraph_sdl
+
+    return load
 
 
 def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator, router: RouterApp) -> ASGIApp:

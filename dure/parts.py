@@ -11,9 +11,10 @@ from dure import subgraphs
 from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime, purging_workers
 from dure.doors import Forward, by_prefix
 from dure.observe import observed, showing
-from dure.serve import router_settings, serve
+from dure.serve import follow, router_settings, serve
 from dure.settings import Settings
 from router.app import create_app
+from router.pipeline.supergraph_source import from_file
 from subgraphs.kit.subgraph import Subgraph
 from subgraphs.kit.workers import running, supervise
 from subgraphs.payments.settings import Settings as PaymentSettings
@@ -67,6 +68,7 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     seen = observed(settings, "router")
     router = create_app(settings.supergraph_sdl, router_settings(settings, urls, jwks), telemetry=seen.router)
     router.ending_sessions = ending_sessions(make_changes(settings))
+    await follow(router, from_file(settings.supergraph_file), router.settings)
     broker = make_broker(settings)
     doors = {"/webhooks": Forward(url_of(settings, "payments"))}
     if settings.dev:
@@ -75,7 +77,9 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     try:
         workers = purging_workers(router, broker)
         async with running(workers), showing(settings, seen, settings.port, {}, router.health, router.invalidation):
-            await serve(by_prefix(doors, router), settings.host, settings.port, announce, router.drain)
+            await serve(
+                by_prefix(doors, router), settings.host, settings.port, announce, router.drain, router.look_again
+            )
     finally:
         await asyncio.gather(broker.close(), *(door.close() for door in doors.values()))
 

@@ -14,8 +14,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dure.settings import ROOT, Settings
+from router.app import RouterApp
 from router.pipeline.collector import spare_collector
+from router.pipeline.following import source
 from router.pipeline.serving import DrainingServer
+from router.pipeline.supergraph_source import Load
 from router.settings import Settings as RouterSettings
 from router.settings import SubgraphSettings, TokenSettings, read_settings
 
@@ -80,6 +83,7 @@ def router_settings(
             "prefix": f"dure:{_name_of(settings)}:cache:",
             "ignore_headers": [name for name in FORWARDED if name not in VARYING],
         },
+        shared={"redis_url": settings.redis_url, "prefix": f"dure:{_name_of(settings)}:"},
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
         subgraphs={
             name: SubgraphSettings(url=url).model_dump(exclude_unset=True) for name, url in (urls or {}).items()
@@ -101,8 +105,22 @@ def _clients(settings: Settings) -> dict[str, Any]:
     return {"partner": {"keys": [digest], "manifest": manifest, "safelist": True, "rate": PARTNER_RATE}}
 
 
-async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None], drain: Drain | None = None) -> None:
-    """Listen, call ``announce``, return after SIGINT or SIGTERM when running requests have ended (5 s at most)."""
+async def follow(router: RouterApp, load: Load, settings: RouterSettings) -> None:
+    """Let the router follow its supergraph, and the manifests and bindings of the shop."""
+    look = source(load, lambda: settings)
+    router.follows = look, await look()
+
+
+async def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    announce: Callable[[], None],
+    drain: Drain | None = None,
+    look_again: Callable[[], None] | None = None,
+) -> None:
+    """Listen, call ``announce``, return after SIGINT or SIGTERM when running requests have ended (5 s at most).
+    SIGHUP calls ``look_again``."""
     server = Server(
         uvicorn.Config(
             app,
@@ -120,6 +138,8 @@ async def serve(app: ASGIApp, host: str, port: int, announce: Callable[[], None]
     )
     spare_collector()
     server.stop_on_signals()
+    if look_again is not None:
+        server.look_again_on_hangup(look_again)
     await server.serve()
 
 

@@ -82,11 +82,15 @@ class Settings(CommonSettings):
         """Whether the router caches, and so takes events."""
         return self.cache and (self.broker_url is None or self.redis_url is not None)
 
+    @property
+    def supergraph_file(self) -> Path:
+        return self.schema_dir / "supergraph.graphql"
+
     @cached_property
     def supergraph_sdl(self) -> str:
         """The reviewed supergraph. Raises StartError when it is missing."""
 
-        path = self.schema_dir / "supergraph.graphql"
+        path = self.supergraph_file
         try:
             return path.read_text()
         except OSError as error:

@@ -111,6 +111,7 @@ class SharedSettings(BaseModel):
         description="redis:// URL. None, and while Redis is away: each router has its own.",
     )
     timeout: float = Field(default=0.05, gt=0, description="One use; after a failure Redis is left alone for a second.")
+    prefix: str = Field(default="router:", description="Begins every key: one for all routers that belong together.")
 
 
 class ClientSettings(BaseModel):

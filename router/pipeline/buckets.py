@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from router.pipeline.lru import Lru
-from router.pipeline.shared import Away, Shared, key_of
+from router.pipeline.shared import Away, Shared
 from router.settings import Rate
 
 TAKE = """
@@ -76,7 +76,7 @@ class RedisBuckets:
         """See Buckets."""
         arguments = [1_000_000 / rate.per_second, rate.burst]
         try:
-            wait = await self._shared.ask(lambda: self._take(keys=[key_of("rate", key)], args=arguments))
+            wait = await self._shared.ask(lambda: self._take(keys=[self._shared.key("rate", key)], args=arguments))
         except Away:
             return await self._own.take(key, rate)
         return float(wait) / 1_000_000

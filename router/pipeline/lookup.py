@@ -16,11 +16,9 @@ from router.pipeline.clients import Client
 from router.pipeline.lru import Lru
 from router.pipeline.persisted import HASH, PersistedOperation, document_hash
 from router.pipeline.request import GraphQLRequest
-from router.pipeline.shared import PREFIX as SHARED_PREFIX
 from router.pipeline.shared import Away, Shared
 
 SHA256_PREFIX = "sha256:"
-PREFIX = f"{SHARED_PREFIX}text:"
 NOT_FOUND = "PersistedQueryNotFound"
 """The words that clients of automatic persisted queries wait for."""
 
@@ -70,8 +68,9 @@ class RedisTexts:
 
     async def get(self, digest: str) -> str | None:
         """See TextStore."""
+        key = self._shared.key("text", digest)
         try:
-            found = await self._shared.ask(lambda: self._shared.client.getex(PREFIX + digest, ex=self._lifetime))
+            found = await self._shared.ask(lambda: self._shared.client.getex(key, ex=self._lifetime))
         except Away:
             return await self._own.get(digest)
         if found is None:
@@ -83,9 +82,9 @@ class RedisTexts:
     async def put(self, digest: str, text: str) -> None:
         """See TextStore."""
         await self._own.put(digest, text)
-        value = text.encode("utf-8", "surrogatepass")
+        key, value = self._shared.key("text", digest), text.encode("utf-8", "surrogatepass")
         with suppress(Away):
-            await self._shared.ask(lambda: self._shared.client.set(PREFIX + digest, value, ex=self._lifetime))
+            await self._shared.ask(lambda: self._shared.client.set(key, value, ex=self._lifetime))
 
 
 class LookUp:

@@ -20,8 +20,6 @@ T = TypeVar("T")
 PAUSE = 1.0
 """Seconds that it is left alone after a failure."""
 
-PREFIX = "router:"
-
 
 class Away(Exception):
     """It does not answer: every router is on its own."""
@@ -32,6 +30,7 @@ class Shared:
 
     def __init__(self, url: str, settings: SharedSettings, failed: Callable[[], None]) -> None:
         self._timeout = settings.timeout
+        self._prefix = settings.prefix
         self._failed = failed
         self._rests_until = 0.0
         self.client = Redis.from_url(
@@ -54,11 +53,10 @@ class Shared:
             self._failed()
             raise Away from error
 
+    def key(self, use: str, text: str) -> str:
+        """A key that tells nobody who reads Redis whose it is."""
+        return f"{self._prefix}{use}:{blake2b(text.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
+
     async def close(self) -> None:
         """Close its connections."""
         await self.client.aclose()
-
-
-def key_of(use: str, text: str) -> str:
-    """A key that tells nobody who reads Redis whose it is."""
-    return f"{PREFIX}{use}:{blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"

@@ -18,7 +18,6 @@ from subgraphs.kit.identity import Identity
 from subgraphs.kit.pagination import Cursors
 from subgraphs.users import models
 from subgraphs.users.service.deps import Deps, Device
-from subgraphs.users.settings import Settings
 
 MAX_DEVICE_NAME = 100
 
@@ -154,13 +153,10 @@ def _grouped(keys: Sequence[str], rows: Sequence[Any], name: str) -> list[list[A
     return [groups[key] for key in keys]
 
 
-def device_of(headers: Mapping[str, str], settings: Settings) -> Device:
-    """Where the caller is, by the address that the outermost proxy of ours saw: what stands before it in the header
-    the caller may have written himself."""
-    hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
-    hop = hops[max(-1 - settings.trusted_proxies, -len(hops))] if hops else ""
+def device_of(headers: Mapping[str, str]) -> Device:
+    """Where the caller is: the router writes one address into the header, whatever the caller had written there."""
     try:
-        ip = str(ip_address(hop))
+        ip = str(ip_address(headers.get("x-forwarded-for", "")))
     except ValueError:
         ip = None
     agent = "".join(character for character in headers.get("user-agent", "") if character.isprintable())
@@ -169,4 +165,4 @@ def device_of(headers: Mapping[str, str], settings: Settings) -> Device:
 
 def context_of(caller: Caller, deps: Deps, cursors: Cursors) -> Context:
     """The context of one request."""
-    return Context(caller.identity, device_of(caller.headers, deps.settings), deps, cursors)
+    return Context(caller.identity, device_of(caller.headers), deps, cursors)

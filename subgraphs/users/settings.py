@@ -30,9 +30,6 @@ class Settings(BaseSettings):
     hash_threads: int = Field(default=2, ge=1, description="Threads that hash passwords.")
     hash_queue: int = Field(default=64, ge=1, description="Hashes that may wait; more are refused as unavailable.")
 
-    trusted_proxies: int = Field(
-        default=0, ge=0, description="Proxies in front of the router that append to x-forwarded-for."
-    )
     public_url: str = Field(default="http://127.0.0.1:4000", description="Where links in e-mails lead.")
 
     mail_from: str = Field(default="dure <no-reply@dure.example>", description="Sender of e-mails.")

@@ -19,8 +19,7 @@ from redis.asyncio import Redis
 
 from router.app import RouterApp
 from router.pipeline.buckets import MemoryBuckets, RedisBuckets, take
-from router.pipeline.lookup import PREFIX
-from router.pipeline.shared import Shared, key_of
+from router.pipeline.shared import Shared
 from router.settings import PersistedSettings, Rate, RateLimits, Settings, SharedSettings
 from tests.router.pipeline.client import Response, call, data
 from tests.router.pipeline.persisting import digest
@@ -80,7 +79,7 @@ async def test_redis_does_not_learn_who_asks(redis_url: str) -> None:
     peer = somebody()
     async with routers(redis_url, **limits()) as both, Redis.from_url(redis_url) as client:
         await statuses(both, 1, peer)
-        name = key_of("rate", f"address:{peer}")
+        name = Shared(redis_url, SLOW, lambda: None).key("rate", f"address:{peer}")
         assert peer not in name
         assert 0 < await client.pttl(name) <= 100_000
 
@@ -114,6 +113,7 @@ async def hashed(app: RouterApp, text: str, *, with_text: bool = False) -> Respo
 async def test_a_text_that_one_router_has_learned_all_know(redis_url: str) -> None:
     """By its hash, for its lifetime; a text that does not have the hash is none."""
     text = f"query A{uuid.uuid4().hex} {{ me {{ id }} }}"
+    key = Shared(redis_url, SLOW, lambda: None).key("text", digest(text))
     async with (
         routers(redis_url, persisted=PersistedSettings(lifetime=500)) as (first, second),
         Redis.from_url(redis_url) as client,
@@ -121,10 +121,10 @@ async def test_a_text_that_one_router_has_learned_all_know(redis_url: str) -> No
         assert (await hashed(second, text)).json["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
         assert "errors" not in (await hashed(first, text, with_text=True)).json
         assert (await hashed(second, text)).json == {"data": {"me": {"id": "1"}}}
-        await client.expire(PREFIX + digest(text), 10)
+        await client.expire(key, 10)
         await hashed(second, text)
-        assert 490 < await client.ttl(PREFIX + digest(text)) <= 500
-        await client.set(PREFIX + digest(text), "{ secret }")
+        assert 490 < await client.ttl(key) <= 500
+        await client.set(key, "{ secret }")
         assert (await hashed(second, text)).json["errors"][0]["message"] == "PersistedQueryNotFound"
 
 
