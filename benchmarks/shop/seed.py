@@ -164,16 +164,15 @@ async def _receive(tx: AsyncConnection, units: int) -> None:
         await apply(tx, levels, received[start : start + CHUNK], datetime.now(UTC))
 
 
-async def tickets(settings: Settings, buyers: int) -> dict[str, Any]:
-    """Access tokens of the buyers, made as a log-in makes them, and what can be ordered at which total."""
-    await until_told(settings, within=180)
+async def people(settings: Settings, buyers: int) -> list[dict[str, str]]:
+    """What the buyers buy with: access tokens, made as a log-in makes them, addresses, cards."""
     now = datetime.now(UTC)
     async with open_database(settings, "users") as database:
         user_settings = UserSettings()
         keys = SigningKeys(database, user_settings, lambda: now)
         expires = now + user_settings.access_token_life
         tokens = [await keys.sign(_claims(number, now, expires)) for number in range(buyers)]
-    people = [
+    return [
         {
             "token": token,
             "address": global_id("Address", address_id(number)),
@@ -181,6 +180,11 @@ async def tickets(settings: Settings, buyers: int) -> dict[str, Any]:
         }
         for number, token in enumerate(tokens)
     ]
+
+
+async def tickets(settings: Settings, buyers: int) -> dict[str, Any]:
+    """The buyers, and what can be ordered at which total, once every subgraph has been told."""
+    await until_told(settings, within=180)
     async with open_database(settings, "orders") as database, database.read() as connection:
         ids = list((await connection.execute(select(orders.variants.c.variant_id))).scalars())
         facts = await facts_for(connection, variant_ids=ids)
@@ -195,7 +199,7 @@ async def tickets(settings: Settings, buyers: int) -> dict[str, Any]:
                     str(variant.price + (0 if free else profile.base_fee)),
                 ]
             )
-    return {"buyers": people, "offers": offers}
+    return {"buyers": await people(settings, buyers), "offers": offers}
 
 
 def _claims(number: int, now: datetime, expires: datetime) -> dict[str, Any]:

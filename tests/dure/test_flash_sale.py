@@ -17,6 +17,8 @@ from redis.asyncio import Redis
 from benchmarks.flash import rush, verify
 from benchmarks.flash.rush import Plan, State, Trouble
 from db.session import Database
+from dure.databases import until_told
+from dure.settings import Settings
 from tests.dure.shop import ShopProcess
 from tests.dure.test_demo import per_subgraph
 
@@ -33,12 +35,12 @@ QUICK = {
 """What never becomes an order comes back while the test waits."""
 
 
-def seeded(process: ShopProcess, command: str) -> Path:
+def seeded(process: ShopProcess) -> Path:
     """``benchmarks.flash.seed`` with this shop's settings; the file that it wrote."""
     process.folder.mkdir(parents=True, exist_ok=True)
     file = process.folder / "customers.json"
     subprocess.run(
-        [sys.executable, "-m", "benchmarks.flash.seed", command, str(file), str(CUSTOMERS), str(UNITS)],
+        [sys.executable, "-m", "benchmarks.flash.seed", str(file), str(CUSTOMERS), str(UNITS)],
         env=process.settings,
         cwd=ROOT,
         check=True,
@@ -50,9 +52,9 @@ def seeded(process: ShopProcess, command: str) -> Path:
 
 async def sell(process: ShopProcess, database_of: Callable[[str], str], troubles: Sequence[Trouble]) -> State:
     """From an empty folder to a sale that is over, verified."""
-    await asyncio.to_thread(seeded, process, "seed")
+    file = await asyncio.to_thread(seeded, process)
     await process.start()
-    file = await asyncio.to_thread(seeded, process, "tickets")
+    await until_told(settings_of(process))
     plan = Plan(json.loads(file.read_bytes()), UNITS, opening=2, within=60, troubles=troubles)
     async with Database(database_of("products")) as products:
         state = await rush.run(process.url, products, plan)
@@ -60,6 +62,13 @@ async def sell(process: ShopProcess, database_of: Callable[[str], str], troubles
     audit = await asyncio.to_thread(process.dure, "audit")
     assert (audit.returncode, audit.stdout) == (0, ""), audit.stderr
     return state
+
+
+def settings_of(process: ShopProcess) -> Settings:
+    """The databases of the shop."""
+    given = {"database_url": process.environment["DURE_DATABASE_URL"]} if process.environment.keys() - QUICK else {}
+    secrets = {"claims_secret": "x" * 32, "cursor_secret": "x" * 32, "demo_password": "x" * 12}
+    return Settings(data_dir=process.folder, **given, **secrets)
 
 
 def killed(process: ShopProcess) -> Trouble:
