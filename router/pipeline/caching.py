@@ -16,6 +16,7 @@ from router.pipeline.claims import ClaimsSigner
 from router.pipeline.invalidation import Invalidation
 from router.settings import CacheSettings, Settings
 from router.telemetry import Telemetry
+from router.telemetry.tracing import HEADER
 
 
 def open_cache(settings: CacheSettings, telemetry: Telemetry | None = None) -> Cache | None:
@@ -50,15 +51,16 @@ class Sessions:
         self._cache = cache
         self._claims = claims
         self._claims_header = settings.claims_header
-        self._ignored = frozenset(settings.cache.ignore_headers)
+        # The trace is new with every request; the claims are in the key by what they say, not by their signature.
+        own = (HEADER, "tracestate", settings.claims_header)
+        self._ignored = frozenset(name.lower() for name in (*settings.cache.ignore_headers, *own))
 
     def open(self, identity: Identity, forwarded: Mapping[str, str]) -> CacheSession:
         """The session of a caller whose headers ``forwarded`` go to the subgraphs."""
         nobody = dict(forwarded)
         if self._claims is not None:
             nobody[self._claims_header] = self._claims.header(ANONYMOUS)
-        ignored = self._ignored | {self._claims_header}
-        vary = sorted((name, value) for name, value in forwarded.items() if name not in ignored)
+        vary = sorted((name, value) for name, value in forwarded.items() if name.lower() not in self._ignored)
         return CacheSession(self._cache, nobody, _caller(identity), orjson.dumps(vary))
 
 
