@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 part = typer.Typer(help="A single part of the shop as a process of its own (what `up --split` starts).")
 app.add_typer(part, name="part")
+key = typer.Typer(help="The keys that seal personal data in the databases.")
+app.add_typer(key, name="keys")
 
 
 def main() -> None:
@@ -130,6 +132,46 @@ def docs(check: Annotated[bool, typer.Option("--check", help="Compare docs/ inst
     for path in stale:
         print(f"{'differs:' if check else 'wrote'} {path}")
     raise typer.Exit(1 if stale and check else 0)
+
+
+@key.command("new")
+def keys_new() -> None:
+    """Print the value of DURE_DATA_KEYS with a new key before those in use."""
+    from dure import keys
+
+    _settings()
+    keys.ring()
+    print(keys.with_new_key())
+
+
+@key.command("rotate")
+def keys_rotate() -> None:
+    """Seal everything under the first key, while the shop runs; stopped or killed, run it again."""
+    from dure import keys
+
+    settings = _settings()
+
+    async def run() -> int:
+        done = 0
+        async for subgraph, table, count in keys.rotate(settings):
+            done += count
+            console.print(f"{subgraph}.{table}: {count} rows")
+        return done
+
+    console.print(f"{_run(run())} rows sealed anew")
+
+
+@key.command("status")
+def keys_status() -> None:
+    """How much each key still seals; exit 1 when there is something that none of them opens."""
+    from dure import keys
+
+    values, events = _run(keys.usage(_settings()))
+    for name in keys.ring().names:
+        print(f"{name}: {values[name]} values, {events[name]} events")
+    if values["?"]:
+        print(f"unreadable: {values['?']} values are sealed with keys that are not in DURE_DATA_KEYS")
+    raise typer.Exit(1 if values["?"] else 0)
 
 
 @part.command("api")
