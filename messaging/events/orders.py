@@ -140,6 +140,47 @@ class OrderCanceled(EventData, frozen=True, kw_only=True):
     reason: str
 
 
+class ReturnedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """``quantity``: units to come back, and from RECEIVED on those that did. ``restock``: they can be sold again."""
+
+    order_line_id: str
+    variant_id: str
+    quantity: int
+    restock: bool = False
+
+
+class ReturnChanged(EventData, frozen=True, kw_only=True):
+    """A return is now in this ``status``. Told once for each: APPROVED makes its shipment, RECEIVED restocks."""
+
+    type = "dure.orders.return_changed.v1"
+    subject = "return_id"
+
+    return_id: str
+    version: int
+    status: str
+    order_id: str
+    order_number: str
+    buyer_id: str
+    refund_amount: int
+    currency: str
+    lines: tuple[ReturnedLine, ...]
+    partner_id: str | None = None
+    note: str | None = None
+
+
+class RefundRequested(EventData, frozen=True, kw_only=True):
+    """The goods have arrived: give this back. Answer: RefundCompleted or RefundRejected, again if asked again."""
+
+    type = "dure.orders.refund_requested.v1"
+    subject = "return_id"
+
+    return_id: str
+    order_id: str
+    amount: int
+    currency: str
+    reason: str
+
+
 class OrderConfirmed(EventData, frozen=True, kw_only=True):
     """The buyer confirmed the purchase: reviews may be written, sellers settled."""
 

@@ -75,3 +75,26 @@ class PaymentCanceled(EventData, frozen=True, kw_only=True):
     payer_id: str | None
     refunded: int
     currency: str
+
+
+class RefundCompleted(EventData, frozen=True, kw_only=True):
+    """The buyer has the money of a return back."""
+
+    type = "dure.payments.refund_completed.v1"
+    subject = "return_id"
+
+    return_id: str
+    payment_id: str
+    amount: int
+    currency: str
+
+
+class RefundRejected(EventData, frozen=True, kw_only=True):
+    """The money of a return cannot be given back like this; a person must look."""
+
+    type = "dure.payments.refund_rejected.v1"
+    subject = "return_id"
+
+    return_id: str
+    code: str
+    message: str

@@ -19,6 +19,7 @@ from subgraphs.orders.loaders import context_maker
 from subgraphs.orders.schema import schema
 from subgraphs.orders.service.live import Live
 from subgraphs.orders.service.orders import OrderService
+from subgraphs.orders.service.returning import Returning
 from subgraphs.orders.service.sweep import Sweeper
 from subgraphs.orders.settings import Settings
 
@@ -35,6 +36,7 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
     relay = Relay(runtime.database, models.outbox, runtime.broker)
     live = Live(runtime.changes)
     service = OrderService(runtime, settings, live, relay.wake)
+    returning = Returning(runtime, settings, live, relay.wake)
     sweeper = Sweeper(runtime, settings, live, relay.wake)
     consumer = Consumer(
         runtime.database,
@@ -46,7 +48,7 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
         after_commit=relay.wake,
     )
     claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
-    endpoint = GraphQLEndpoint(schema, context_maker(runtime, settings, service), claims)
+    endpoint = GraphQLEndpoint(schema, context_maker(runtime, settings, service, returning), claims)
     return Subgraph(
         name=NAME,
         endpoint=endpoint,

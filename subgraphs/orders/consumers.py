@@ -17,6 +17,7 @@ from messaging.events.delivery import (
     DeliveryAccepted,
     DeliveryCanceled,
     DeliveryRejected,
+    ReturnShipmentChanged,
     ShipmentChanged,
     ShippingProfileChanged,
 )
@@ -26,6 +27,8 @@ from messaging.events.payments import (
     PaymentCaptured,
     PaymentFailed,
     PaymentMethodChanged,
+    RefundCompleted,
+    RefundRejected,
 )
 from messaging.events.products import (
     StockClaimed,
@@ -40,21 +43,22 @@ from messaging.events.products import (
 from messaging.events.users import PartnerChanged, UserChanged
 from subgraphs.orders.domain.saga import Answer
 from subgraphs.orders.domain.states import PROGRESS_OF_SHIPMENT, OrderStatus
-from subgraphs.orders.service import claimed, copies
+from subgraphs.orders.service import claimed, copies, returns
 from subgraphs.orders.service.live import Live
-from subgraphs.orders.service.saga import News, advance
+from subgraphs.orders.service.saga import News, Outcome, advance
 
 D = TypeVar("D", bound=EventData)
+ON_ITS_WAY = frozenset({"DISPATCHED", "IN_TRANSIT", "OUT_FOR_DELIVERY", "ATTEMPT_FAILED", "DELIVERED"})
+"""What a shipment's status means that the parcel has left the buyer."""
 HOLD_EXPIRED = "The stock was held until its time was up."
 
 
 def handlers(live: Live, now: Callable[[], datetime], *, ask_again_after: float) -> Mapping[type[EventData], Handler]:
     """The handler of each event type that orders takes."""
 
-    def answers(read: Callable[[Any], News | None]) -> Handler:
+    def changing(work: Callable[[AsyncConnection, Sequence[Any]], Awaitable[Outcome]]) -> Handler:
         async def handle(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Hook | None:
-            news = [each for each in (read(event.data) for event in events) if each is not None]
-            outcome = await advance(tx, news, now(), ask_again_after=ask_again_after)
+            outcome = await work(tx, [event.data for event in events])
             failpoint("orders.saga.before_commit")
 
             def committed() -> None:
@@ -65,8 +69,24 @@ def handlers(live: Live, now: Callable[[], datetime], *, ask_again_after: float)
 
         return handle
 
+    def answers(read: Callable[[Any], News | None]) -> Handler:
+        async def work(tx: AsyncConnection, facts: Sequence[Any]) -> Outcome:
+            news = [each for each in map(read, facts) if each is not None]
+            return await advance(tx, news, now(), ask_again_after=ask_again_after)
+
+        return changing(work)
+
+    async def parcels_back(tx: AsyncConnection, facts: Sequence[ReturnShipmentChanged]) -> Outcome:
+        return await returns.moved(tx, [each.return_id for each in facts if each.status in ON_ITS_WAY])
+
+    async def refunds_completed(tx: AsyncConnection, facts: Sequence[RefundCompleted]) -> Outcome:
+        return await returns.refunded(tx, [each.return_id for each in facts], now())
+
     return {
         **{event: answers(read) for event, read in NEWS.items()},
+        ReturnShipmentChanged: changing(parcels_back),
+        RefundCompleted: changing(refunds_completed),
+        RefundRejected: _keeping(_refunds_rejected),
         StockClaimed: _keeping(claimed.keep_claims),
         StockClaimReleased: _keeping(claimed.keep_claims),
         VariantChanged: _keeping(copies.keep_variants),
@@ -83,6 +103,10 @@ def _keeping(keep: Callable[[AsyncConnection, Sequence[D]], Awaitable[None]]) ->
         await keep(tx, [event.data for event in events])
 
     return handle
+
+
+async def _refunds_rejected(tx: AsyncConnection, facts: Sequence[RefundRejected]) -> None:
+    await returns.refund_rejected(tx, {each.return_id: f"{each.code}: {each.message}" for each in facts})
 
 
 def _stock_rejected(event: StockRejected) -> News:
@@ -149,6 +173,9 @@ NEWS: Mapping[type[EventData], Callable[[Any], News | None]] = {
 
 CONSUMES: tuple[type[EventData], ...] = (
     *NEWS,
+    ReturnShipmentChanged,
+    RefundCompleted,
+    RefundRejected,
     StockClaimed,
     StockClaimReleased,
     VariantChanged,

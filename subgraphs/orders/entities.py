@@ -14,6 +14,7 @@ from subgraphs.orders.loaders import Context
 from subgraphs.orders.types.cart import Cart
 from subgraphs.orders.types.order import Order, OrderLine, ProductVariant
 from subgraphs.orders.types.parties import Partner, User
+from subgraphs.orders.types.returns import Return
 
 
 async def cart_of(context: Context, id: Any) -> Cart | None:
@@ -41,7 +42,14 @@ async def _line_of(context: Context, id: Any) -> OrderLine | None:
     order = await context.loaders.order.load(row.order_id)
     if row.id not in {line.id for line in await context.visible_lines(order)}:
         return None
-    return OrderLine.of(row, order, context.now())
+    return OrderLine.of(row, order)
+
+
+async def return_of(context: Context, id: Any) -> Return | None:
+    """The return, if the caller may see it."""
+    ulid = _ulid("Return", id)
+    row = await context.loaders.return_.load(ulid) if ulid else None
+    return Return.of(row) if row is not None and await context.sees_return(row) else None
 
 
 def _each(find: Callable[[Context, Representation], Awaitable[Any]]) -> Resolve:
@@ -72,6 +80,7 @@ ENTITIES: Mapping[str, Resolve] = {
     "Cart": _each(lambda context, each: cart_of(context, each.get("id"))),
     "Order": _each(lambda context, each: order_of(context, each.get("id"), each.get("number"))),
     "OrderLine": _each(lambda context, each: _line_of(context, each.get("id"))),
+    "Return": _each(lambda context, each: return_of(context, each.get("id"))),
     "User": _stub("User", User),
     "Partner": _stub("Partner", Partner),
     "ProductVariant": _stub("ProductVariant", ProductVariant),

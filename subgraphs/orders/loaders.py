@@ -19,8 +19,10 @@ from subgraphs.kit.identity import Identity
 from subgraphs.kit.pagination import Cursors, Page, page_size
 from subgraphs.kit.subgraph import Runtime
 from subgraphs.orders import models
+from subgraphs.orders.service import returns
 from subgraphs.orders.service.copies import Facts, by_id, facts_for
 from subgraphs.orders.service.orders import OrderService, order_rows
+from subgraphs.orders.service.returning import Returning
 from subgraphs.orders.service.telling import lines_of
 from subgraphs.orders.settings import Settings
 
@@ -70,6 +72,23 @@ class Loaders:
         return loader(lambda ids: self._by_id(models.order_lines, ids))
 
     @cached_property
+    def return_(self) -> DataLoader[str, Any]:
+        return loader(lambda ids: self._by_id(models.returns, ids))
+
+    @cached_property
+    def returns_of_order(self) -> DataLoader[str, Any]:
+        return loader(self._returns_of_orders)
+
+    @cached_property
+    def return_lines(self) -> DataLoader[str, Any]:
+        return loader(self._lines_of_returns)
+
+    @cached_property
+    def returned_units(self) -> DataLoader[str, Any]:
+        """Units of order lines that returns hold already."""
+        return loader(self._returned_units)
+
+    @cached_property
     def cart(self) -> DataLoader[str, Any]:
         return loader(lambda ids: self._by_id(models.carts, ids))
 
@@ -100,6 +119,25 @@ class Loaders:
         async with self._database.read() as connection:
             found = await lines_of(connection, order_ids)
         return [found[id] for id in order_ids]
+
+    async def _returns_of_orders(self, order_ids: list[str]) -> list[Sequence[AnyRow]]:
+        table = models.returns
+        query = select(table).where(table.c.order_id.in_(order_ids)).order_by(table.c.id)
+        found: dict[str, list[AnyRow]] = {id: [] for id in order_ids}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                found[row.order_id].append(row)
+        return [found[id] for id in order_ids]
+
+    async def _lines_of_returns(self, return_ids: list[str]) -> list[Sequence[AnyRow]]:
+        async with self._database.read() as connection:
+            found = await returns.lines_of(connection, return_ids)
+        return [found[id] for id in return_ids]
+
+    async def _returned_units(self, line_ids: list[str]) -> list[int]:
+        async with self._database.read() as connection:
+            found = await returns.taken(connection, line_ids)
+        return [found.get(id, 0) for id in line_ids]
 
     async def _carts_of(self, user_ids: list[str]) -> list[AnyRow | None]:
         table = models.carts
@@ -135,6 +173,7 @@ class Context:
 
     identity: Identity
     service: OrderService
+    returning: Returning
     loaders: Loaders
     database: Database
     changes: Changes
@@ -162,9 +201,9 @@ class Context:
         partner = await self.loaders.partner.load(partner_id)
         return partner is not None and self.identity.user_id in partner.member_ids
 
-    def sees_all(self, order: AnyRow) -> bool:
-        """The buyer and the staff see the whole of an order."""
-        return self.identity.user_id == order.buyer_id or "orders:read" in self.identity.scopes
+    def sees_all(self, row: AnyRow) -> bool:
+        """The buyer and the staff see the whole of an order, and its returns."""
+        return self.identity.user_id == row.buyer_id or "orders:read" in self.identity.scopes
 
     async def visible_lines(self, order: AnyRow) -> Sequence[AnyRow]:
         """Lines of the order that the caller may see: all, or those of sellers that he works for."""
@@ -173,6 +212,14 @@ class Context:
             return lines
         return [line for line in lines if line.partner_id and await self.is_member(line.partner_id)]
 
+    async def sees_return(self, row: AnyRow) -> bool:
+        """The buyer, the staff and those who work for the seller see a return."""
+        return self.sees_all(row) or bool(row.partner_id and await self.is_member(row.partner_id))
+
+    async def visible_returns(self, order: AnyRow) -> Sequence[AnyRow]:
+        """Returns of the order that the caller may see."""
+        return [row for row in await self.loaders.returns_of_order.load(order.id) if await self.sees_return(row)]
+
     async def sees(self, order: AnyRow | None) -> bool:
         """Whether the order exists for the caller."""
         if order is None:
@@ -180,13 +227,16 @@ class Context:
         return self.sees_all(order) or bool(await self.visible_lines(order))
 
 
-def context_maker(runtime: Runtime, settings: Settings, service: OrderService) -> Callable[[Caller], Context]:
+def context_maker(
+    runtime: Runtime, settings: Settings, service: OrderService, returning: Returning
+) -> Callable[[Caller], Context]:
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
 
     def make(caller: Caller) -> Context:
         return Context(
             identity=caller.identity,
             service=service,
+            returning=returning,
             loaders=Loaders(runtime.database),
             database=runtime.database,
             changes=runtime.changes,

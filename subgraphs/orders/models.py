@@ -150,6 +150,58 @@ class Saga(Base):
     commit_stock_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Return(Base):
+    """Goods on their way back to one seller (``partner_id`` null: the platform itself), and the money to the buyer.
+
+    ``fee``: what the parcel back costs the buyer. ``refund_amount``: estimated until the goods have arrived, then what
+    is refunded. ``ask_again_at``: when to ask payments again, null when no answer is awaited.
+    """
+
+    __tablename__ = "order_return"
+    __table_args__ = (
+        CheckConstraint("refund_amount >= 0 AND fee >= 0", name="amounts"),
+        Index("ix_order_return_order_id", "order_id"),
+        Index("ix_order_return_ask_again_at", "ask_again_at"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"))
+    buyer_id: Mapped[str] = mapped_column(UlidType)
+    partner_id: Mapped[str | None] = mapped_column(UlidType)
+    status: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(String(24))
+    note: Mapped[str | None] = mapped_column(String(500))
+    decision_note: Mapped[str | None] = mapped_column(String(500))
+    currency: Mapped[str] = mapped_column(String(3))
+    fee: Mapped[int] = mapped_column(MoneyType)
+    refund_amount: Mapped[int] = mapped_column(MoneyType)
+    refund_error: Mapped[str | None] = mapped_column(String(500))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    refunded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ask_again_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ReturnLine(Base):
+    """Units of an order line in a return. ``received`` and ``restock`` are null until the goods have arrived."""
+
+    __tablename__ = "order_return_line"
+    __table_args__ = (
+        Index("ix_order_return_line_order_line_id", "order_line_id"),
+        CheckConstraint("quantity > 0 AND received BETWEEN 0 AND quantity", name="quantity"),
+        TABLE_OPTIONS,
+    )
+
+    return_id: Mapped[str] = mapped_column(ForeignKey("order_return.id"), primary_key=True)
+    order_line_id: Mapped[str] = mapped_column(ForeignKey("order_line.id"), primary_key=True)
+    quantity: Mapped[int] = mapped_column(Integer)
+    received: Mapped[int | None] = mapped_column(Integer)
+    restock: Mapped[bool | None] = mapped_column()
+
+
 class VariantCopy(Base):
     """Fed by VariantChanged."""
 
@@ -260,6 +312,7 @@ orders, order_lines, sagas = table_of(Order), table_of(OrderLine), table_of(Saga
 variants, addresses, payment_methods = table_of(VariantCopy), table_of(AddressCopy), table_of(PaymentMethodCopy)
 shipping_profiles, users, partners = table_of(ShippingProfileCopy), table_of(UserCopy), table_of(PartnerCopy)
 claims = table_of(ClaimCopy)
+returns, return_lines = table_of(Return), table_of(ReturnLine)
 
 outbox = outbox_table(Base.metadata)
 inbox = inbox_table(Base.metadata)

@@ -14,6 +14,7 @@ from subgraphs.kit.ids import global_id, local_id, new_ulid
 from subgraphs.orders.domain.placing import Line, merge_lines
 from subgraphs.orders.entities import cart_of
 from subgraphs.orders.loaders import Context
+from subgraphs.orders.return_mutations import ReturnMutation
 from subgraphs.orders.service.place import CartRef, PlaceOrder
 from subgraphs.orders.types.errors import errors_of
 from subgraphs.orders.types.optional import given
@@ -24,7 +25,7 @@ Info = strawberry.Info[Context, None]
 
 
 @strawberry.type
-class Mutation:
+class Mutation(ReturnMutation):
     @strawberry.mutation
     async def cart_lines_add(
         self, info: Info, lines: list[CartLineInput], cart_id: strawberry.ID | None = strawberry.UNSET

@@ -30,6 +30,7 @@ from subgraphs.orders.types.order import (
     sold_by,
 )
 from subgraphs.orders.types.parties import Partner, User
+from subgraphs.orders.types.returns import Return
 
 Info = strawberry.Info[Context, None]
 OVERLAP = timedelta(seconds=10)
@@ -120,7 +121,7 @@ schema = strawberry.federation.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[InputError, Cart, Order, OrderLine, User, Partner, ProductVariant],
+    types=[InputError, Cart, Order, OrderLine, Return, User, Partner, ProductVariant],
     federation_version="2.9",
 )
 resolve_entities(schema, ENTITIES)

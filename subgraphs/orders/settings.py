@@ -16,4 +16,7 @@ class Settings(BaseSettings):
     sweep_every: float = Field(default=5, gt=0, description="Pause between two looks for what is overdue.")
     auto_confirm_days: float = Field(default=7, ge=0, description="Days from delivery to automatic confirmation.")
     anonymous_cart_days: float = Field(default=30, gt=0, description="Days that an untouched anonymous cart is kept.")
+    return_fee: int = Field(
+        default=3000, ge=0, description="What a parcel back costs a buyer who changed his mind, in minor units."
+    )
     batch: int = Field(default=64, ge=1, le=500, description="Orders placed in one transaction at most.")

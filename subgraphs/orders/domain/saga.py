@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from subgraphs.orders.domain.states import CANCELABLE, SOLD, UNSETTLED, UNSOLD, OrderStatus, Phase, StepName
+from subgraphs.orders.domain.states import CANCELABLE, ENDED, SOLD, UNSETTLED, OrderStatus, Phase, StepName
 
 
 class Answer(Enum):
@@ -212,7 +212,7 @@ def _dispatched(saga: Saga) -> Saga:
 
 
 def _moved(saga: Saga, progress: OrderStatus | None) -> Saga:
-    if progress is None or saga.status in UNSOLD:
+    if progress is None or saga.status in ENDED:
         return saga
     return replace(saga, progress=_further(saga.progress, progress))
 
@@ -222,7 +222,7 @@ def _further(one: OrderStatus | None, other: OrderStatus) -> OrderStatus:
 
 
 def _advance(saga: Saga) -> tuple[Saga, tuple[Ask, ...]]:
-    if saga.status in UNSOLD:
+    if saga.status in ENDED:
         return saga, ()
     return _backward(saga) if saga.ending else _forward(saga)
 

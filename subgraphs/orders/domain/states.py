@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 AUTO_CONFIRM_AFTER = timedelta(days=7)
-RETURN_WINDOW = timedelta(days=7)
-"""Korean law's right of withdrawal, counted from receipt."""
 
 
 class OrderStatus(StrEnum):
@@ -31,8 +29,8 @@ NEXT: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     S.PAID: (S.PREPARING, S.SHIPPED, S.CANCELED),
     S.PREPARING: (S.SHIPPED, S.CANCELED),
     S.SHIPPED: (S.DELIVERED,),
-    S.DELIVERED: (S.CONFIRMED,),
-    S.CONFIRMED: (),
+    S.DELIVERED: (S.CONFIRMED, S.RETURNED),
+    S.CONFIRMED: (S.RETURNED,),
     S.CANCELED: (),
     S.EXPIRED: (),
     S.RETURNED: (),
@@ -44,6 +42,8 @@ CANCELABLE = (*UNSETTLED, S.PAID, S.PREPARING)
 SOLD = (S.PAID, S.PREPARING, S.SHIPPED, S.DELIVERED, S.CONFIRMED)
 """In the order in which an order goes through them."""
 UNSOLD = (S.CANCELED, S.EXPIRED)
+ENDED = (*UNSOLD, S.RETURNED)
+"""No answer and no news of a shipment changes these."""
 
 
 class StepName(StrEnum):
@@ -97,10 +97,3 @@ PROGRESS_OF_SHIPMENT = {
 def next_transitions(status: OrderStatus, ending: OrderStatus | None) -> tuple[OrderStatus, ...]:
     """What the order may become; an order that is being taken back (``ending``) can only end, or stay as it is."""
     return (ending,) if ending and status not in UNSOLD else NEXT[status]
-
-
-def returnable_quantity(status: OrderStatus, quantity: int, delivered_at: datetime | None, now: datetime) -> int:
-    """Units of a line that the buyer may still send back: all of them for 7 days from receipt."""
-    if status is not S.DELIVERED or delivered_at is None:
-        return 0
-    return quantity if now < delivered_at + RETURN_WINDOW else 0

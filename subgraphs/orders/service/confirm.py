@@ -14,6 +14,7 @@ from subgraphs.kit.errors import Rejected
 from subgraphs.orders import models
 from subgraphs.orders.domain.states import OrderStatus
 from subgraphs.orders.service import telling
+from subgraphs.orders.service.returns import has_open_return
 from subgraphs.orders.service.saga import SOURCE, Outcome
 
 _orders = models.orders
@@ -29,12 +30,15 @@ async def confirm(tx: AsyncConnection, buyer_id: str, order_id: str, now: dateti
         return Outcome()
     if status != OrderStatus.DELIVERED:
         raise Rejected("NOT_ALLOWED", "An order can be confirmed once it has been delivered.", ["id"])
+    if (await tx.execute(select(_orders.c.id).where(_orders.c.id == order_id, has_open_return()))).first():
+        raise Rejected("NOT_ALLOWED", "Something of this order is on its way back.", ["id"])
     return await _confirm(tx, [order_id], now)
 
 
 async def confirm_overdue(tx: AsyncConnection, now: datetime, *, after: timedelta, limit: int = 200) -> Outcome:
     """Confirm orders that were delivered longer than ``after`` ago."""
-    due = select(_orders.c.id).where(_orders.c.status == OrderStatus.DELIVERED, _orders.c.delivered_at <= now - after)
+    overdue = _orders.c.status == OrderStatus.DELIVERED, _orders.c.delivered_at <= now - after
+    due = select(_orders.c.id).where(*overdue, ~has_open_return())
     found = await tx.execute(skip_locked(due.order_by(_orders.c.delivered_at).limit(limit)))
     return await _confirm(tx, list(found.scalars()), now)
 

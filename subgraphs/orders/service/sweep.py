@@ -11,7 +11,7 @@ from subgraphs.kit import housekeeping
 from subgraphs.kit.subgraph import Runtime
 from subgraphs.orders import models
 from subgraphs.orders.domain.saga import Answer
-from subgraphs.orders.service import carts, saga
+from subgraphs.orders.service import carts, returns, saga
 from subgraphs.orders.service.confirm import confirm_overdue
 from subgraphs.orders.service.live import Live
 from subgraphs.orders.service.saga import News, Outcome
@@ -38,6 +38,9 @@ class Sweeper:
         confirmed = await self._database.run(lambda tx: confirm_overdue(tx, now, after=after))
         asked = await self._database.run(
             lambda tx: saga.ask_again(tx, now, ask_again_after=self._settings.ask_again_after)
+        )
+        asked += await self._database.run(
+            lambda tx: returns.ask_again(tx, now, ask_again_after=self._settings.ask_again_after)
         )
         if asked or expired.changed or confirmed.changed:
             self._wake()

@@ -13,11 +13,12 @@ from subgraphs.kit.ids import global_id, parse_id
 from subgraphs.kit.pagination import Page
 from subgraphs.kit.types import Money, Node, PageInfo, money_of
 from subgraphs.orders import models
-from subgraphs.orders.domain import states
+from subgraphs.orders.domain import returns, states
 from subgraphs.orders.loaders import AnyRow, Context, OrderList
 from subgraphs.orders.service.saga import saga_of
 from subgraphs.orders.types.enums import FulfillmentStatus, OrderSource, OrderStatus, StepName, StepStatus
 from subgraphs.orders.types.optional import given
+from subgraphs.orders.types.returns import Return
 
 if TYPE_CHECKING:
     from subgraphs.orders.types.parties import Partner, User
@@ -71,13 +72,21 @@ class OrderLine(Node):
     total: Money
     partner: Annotated[Partner, strawberry.lazy("subgraphs.orders.types.parties")] | None
     partner_id: strawberry.ID | None = strawberry.federation.field(inaccessible=True)
-    returnable_quantity: int
+    row: strawberry.Private[AnyRow]
+    order: strawberry.Private[AnyRow]
+
+    @strawberry.field(description="Units that may be sent back without giving a reason.")
+    async def returnable_quantity(self, info: Info) -> int:
+        taken = await info.context.loaders.returned_units.load(self.row.id)
+        status, delivered_at = OrderStatus(self.order.status), self.order.delivered_at
+        return returns.returnable(status, self.row.quantity, taken, delivered_at, info.context.now())
 
     @staticmethod
-    def of(row: AnyRow, order: AnyRow, now: datetime) -> OrderLine:
+    def of(row: AnyRow, order: AnyRow) -> OrderLine:
         partner_id = strawberry.ID(global_id("Partner", row.partner_id)) if row.partner_id else None
-        status = OrderStatus(order.status)
         return OrderLine(
+            row=row,
+            order=order,
             id=strawberry.ID(global_id("OrderLine", row.id)),
             variant=ProductVariant(id=strawberry.ID(global_id("ProductVariant", row.variant_id))),
             product_name=row.product_name,
@@ -87,7 +96,6 @@ class OrderLine(Node):
             total=money_of(row.total, row.currency),
             partner=_partner(partner_id) if partner_id else None,
             partner_id=partner_id,
-            returnable_quantity=states.returnable_quantity(status, row.quantity, order.delivered_at, now),
         )
 
 
@@ -144,9 +152,11 @@ class Order(Node):
 
     @strawberry.field
     async def lines(self, info: Info) -> list[OrderLine]:
-        rows = await info.context.visible_lines(self.row)
-        now = info.context.now()
-        return [OrderLine.of(row, self.row, now) for row in rows]
+        return [OrderLine.of(row, self.row) for row in await info.context.visible_lines(self.row)]
+
+    @strawberry.field
+    async def returns(self, info: Info) -> list[Return]:
+        return [Return.of(row) for row in await info.context.visible_returns(self.row)]
 
     @strawberry.field
     def shipping_address(self) -> AddressSnapshot:
