@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 EXPLORER := clients/explorer/dist/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz install schema docs bench bench-router bench-peers differential clean
+.PHONY: help run test check fuzz install schema docs bench flash-sale bench-router bench-peers differential clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ differential: install ## Compare federated answers with the unsplit schema's ove
 
 bench: install ## Purchases a second until PAID, in each mode, verified (BENCH_ARGS='--modes one-process-sqlite --seconds 20')
 	@$(BIN)/python -m benchmarks.shop $(BENCH_ARGS)
+
+flash-sale: install ## 5,000 customers, 500 units, Redis flushed and a service killed in the middle (FLASH_ARGS='--customers 500')
+	@$(BIN)/python -m benchmarks.flash_sale $(FLASH_ARGS)
 
 bench-router: install ## CPU a request of the router, beside the gateways installed in PEERS=DIR
 	@$(BIN)/python -m benchmarks.router
