@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -13,7 +14,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
+from tests.router.pipeline.persisting import manifest
 from tests.router.pipeline.subgraphs import subgraphs
 from tests.router.pipeline.test_full_stack import running_subgraphs
 
@@ -105,6 +108,36 @@ async def test_files_are_followed_and_a_bad_one_is_refused(tmp_path: Path) -> No
         assert await fields(url) == ["one", "two"]
         schema.write_text("type Query { three: Int }")
         await until_fields(url, ["three"])
+
+
+async def test_on_sighup_everything_is_looked_at(tmp_path: Path) -> None:
+    """Settings, manifests and subgraphs; what would break a persisted operation is refused, and told."""
+    schema, config = tmp_path / "a.graphql", tmp_path / "router.yaml"
+    published = manifest(tmp_path / "manifest.json", One="query One { one }")
+    written: dict[str, Any] = {
+        "subgraphs": {"a": {"routing_url": "http://127.0.0.1:1/", "schema": {"file": "a.graphql"}}},
+        "clients": {"web": {"manifest": str(published)}},
+        "watch": 0,
+        "internal_port": None,
+    }
+    schema.write_text("type Query { one: Int }")
+    config.write_text(yaml.safe_dump(written))
+    async with serving("--config", str(config)) as (started, url):
+        schema.write_text("type Query { one: Int two: Int }")
+        started.send_signal(signal.SIGHUP)
+        await until_fields(url, ["one", "two"])
+        schema.write_text("type Query { two: Int }")
+        started.send_signal(signal.SIGHUP)
+        assert started.stderr is not None
+        while b"One: Cannot query field" not in (line := await started.stderr.readline()):
+            assert line
+        assert await fields(url) == ["one", "two"]
+        manifest(published, Two="query Two { two }")
+        config.write_text(yaml.safe_dump({**written, "limits": {"aliases": 1}}))
+        started.send_signal(signal.SIGHUP)
+        await until_fields(url, ["two"])
+        answer = await ask(url, "{a:__typename b:__typename}")
+        assert answer["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
 async def test_what_cannot_be_composed_is_not_served(tmp_path: Path) -> None:
