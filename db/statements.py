@@ -10,6 +10,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import insert_new_rows
+
 Row = Mapping[str, Any]
 
 _MYSQL_DUPLICATE = 1062
@@ -20,12 +22,8 @@ async def insert_ignore(tx: AsyncConnection, table: Table, rows: Sequence[Row]) 
     is waited for."""
     if not rows:
         return 0
-    # Parameters beside the statement, not in it: then it is compiled once and not for every number of rows.
     if tx.dialect.name in ("postgresql", "sqlite"):
-        build: Any = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-        key = next(iter(table.primary_key.columns))
-        inserted = await tx.execute(build(table).on_conflict_do_nothing().returning(key), list(rows))
-        return len(inserted.all())
+        return await insert_new_rows(tx, table, rows)
     # ON DUPLICATE KEY UPDATE would count the rows found too: the drivers ask for matched, not for changed rows.
     statement = mysql.insert(table).prefix_with("IGNORE").execution_options(preserve_rowcount=True)
     result = await tx.execute(statement, list(rows))

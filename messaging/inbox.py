@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, delete, select
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.ext.asyncio import AsyncConnection
-from ulid import ULID
 
 from db.base import TABLE_OPTIONS
+from db.bulk import insert_new_keys
 from db.columns import UlidType, UtcDateTime
+from db.ids import new_ulid
 from db.statements import insert_ignore
 
 KEEP = timedelta(days=30)
@@ -39,9 +40,11 @@ async def claim(tx: AsyncConnection, table: Table, event_ids: Iterable[str]) -> 
     wanted = sorted(set(event_ids))
     if not wanted:
         return set()
-    mine, now = str(ULID()), datetime.now(UTC)
-    await insert_ignore(tx, table, [{"event_id": each, "claim": mine, "received_at": now} for each in wanted])
-    query = select(table.c.event_id).where(table.c.event_id.in_(wanted), table.c.claim == mine)
+    row = {"claim": new_ulid(), "received_at": datetime.now(UTC)}
+    if tx.dialect.name in ("postgresql", "sqlite"):
+        return await insert_new_keys(tx, table, wanted, row)
+    await insert_ignore(tx, table, [{"event_id": each, **row} for each in wanted])
+    query = select(table.c.event_id).where(table.c.event_id.in_(wanted), table.c.claim == row["claim"])
     return set((await tx.execute(query)).scalars())
 
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Index, MetaData, String, Table, Text, delete, insert
+from sqlalchemy import Column, Index, MetaData, String, Table, Text, delete
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.ext.asyncio import AsyncConnection
-from ulid import ULID
 
 from db import telemetry
 from db.base import TABLE_OPTIONS
+from db.bulk import insert_rows
 from db.columns import SequenceType, UlidType, UtcDateTime
+from db.ids import new_ulid
 from messaging.envelope import MAX_BYTES, encode_data
 from messaging.events import EventData
 
@@ -67,7 +68,7 @@ async def record(
     now = datetime.now(UTC)
     cause = telemetry.cause()
     rows = [_row(source, each, now, traceparent or (cause.of(each.subject_id) if cause else None)) for each in data]
-    await tx.execute(insert(table), rows)
+    await insert_rows(tx, table, rows)
     return [row["id"] for row in rows]
 
 
@@ -76,7 +77,7 @@ def _row(source: str, data: EventData, now: datetime, traceparent: str | None) -
     if len(payload) > MAX_BYTES - _ENVELOPE_BYTES:
         raise EventTooLarge(f"{data.type} of {data.subject_id}: {len(payload)} bytes")
     return {
-        "id": str(ULID()),
+        "id": new_ulid(),
         "type": data.type,
         "source": source,
         "subject": data.subject_id,

@@ -10,14 +10,10 @@ from functools import lru_cache
 
 from ulid import ULID
 
+from db.ids import new_ulid as new_ulid
 from subgraphs.kit.errors import Rejected
 
 _ALPHABET = frozenset("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
-
-
-def new_ulid() -> str:
-    """A fresh ULID: 26 characters that sort by the time they were made."""
-    return str(ULID())
 
 
 def is_ulid(text: str) -> bool:
