@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 MAX_DOCUMENTS = 2048
 TOO_LATE = "REQUEST_TIMEOUT"
+RETRY_AFTER_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,8 @@ def _error(error: GraphQLError, code: str | None = None) -> dict[str, Any]:
         log.error("resolver.failed", path=error.path, exc_info=cause)
         code, message = "INTERNAL_SERVER_ERROR", "Something went wrong on our side."
     told: dict[str, Any] = {"message": message, "extensions": {"code": code or "BAD_USER_INPUT"}}
+    if code == Unavailable.code:
+        told["extensions"]["retryAfterMs"] = RETRY_AFTER_MS
     if error.path is not None:
         told["path"] = error.path
     return told

@@ -44,6 +44,12 @@ class ShopProcess:
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""
 
+    @property
+    def pid(self) -> int:
+        """Of the process, running or just ended."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self, **environment: str) -> None:
         """Start it; return when it answers. Raises AssertionError with its log if it does not."""
         self.folder.mkdir(parents=True, exist_ok=True)
