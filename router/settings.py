@@ -312,6 +312,8 @@ class Settings(BaseSettings):
     internal_host: str = Field(default="127.0.0.1", description="Address of the operators' port.")
     internal_port: int | None = Field(
         default=5000,
+        ge=1,
+        le=65_535,
         description="Port of metrics and health details, for operators only. None: there is none. For "
         "`python -m router serve`.",
     )
