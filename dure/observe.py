@@ -4,7 +4,7 @@ events are."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,11 +69,12 @@ async def showing(
     databases: Mapping[str, Database],
     health: Health | None = None,
     invalidation: Invalidation | None = None,
+    usage: Callable[[], bytes] | None = None,
 ) -> AsyncIterator[None]:
     """Show it at ``port`` plus the setting's offset while the block runs, and keep what must be looked up fresh."""
     state = health or Health()
     state.ready = state.ready or health is None
-    door = InternalDoor(lambda: generate_latest(seen.registry), state, invalidation)
+    door = InternalDoor(lambda: generate_latest(seen.registry), state, invalidation, usage)
     at = port + settings.internal_offset if settings.internal_offset else None
     for name, database in databases.items():
         seen.meters.pool.labels(name).set_function(database.connections_in_use)

@@ -57,7 +57,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
         workers += purging_workers(router, broker)
         async with (
             running(workers),
-            showing(settings, seen, settings.port, databases, router.health, router.invalidation),
+            showing(settings, seen, settings.port, databases, router.health, router.invalidation, router.usage),
         ):
             if loaded:
                 with step("telling the subgraphs of one another's data"):

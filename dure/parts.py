@@ -76,7 +76,10 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
         doors["/provider/"] = Forward(PaymentSettings().provider_url)
     try:
         workers = purging_workers(router, broker)
-        async with running(workers), showing(settings, seen, settings.port, {}, router.health, router.invalidation):
+        async with (
+            running(workers),
+            showing(settings, seen, settings.port, {}, router.health, router.invalidation, router.usage),
+        ):
             await serve(
                 by_prefix(doors, router), settings.host, settings.port, announce, router.drain, router.look_again
             )

@@ -103,10 +103,55 @@ def serve(
     except (RouterError, ValidationError) as error:
         raise _failed(str(error)) from error
     application.follows = look, wanted
-    watched = InternalDoor(telemetry.exposition, application.health, application.invalidation)
+    watched = InternalDoor(telemetry.exposition, application.health, application.invalidation, application.usage)
     uvloop.run(serve_router(application, watched, settings, host, port))
     if traces is not None:
         traces.shutdown()
+
+
+@app.command()
+def openapi(
+    supergraph: Annotated[Path, typer.Option(help="The supergraph SDL.")],
+    bindings: Annotated[Path, typer.Option(help="The REST bindings: what the setting `rest` names.")],
+    output: Annotated[Path | None, typer.Option(help="Where to write the document; else standard output.")] = None,
+) -> None:
+    """Write the OpenAPI document of REST bindings, or print every reason why they do not fit the graph."""
+    from router.pipeline.rest.bindings import read_bindings
+    from router.pipeline.rest.openapi import openapi as document_of
+    from router.supergraph.api_schema import api_schema
+    from router.supergraph.load import load_supergraph
+
+    try:
+        schema = api_schema(load_supergraph(supergraph.read_text(encoding="utf-8")))
+        document = document_of(read_bindings(bindings, schema), schema)
+    except (RouterError, OSError) as error:
+        raise _failed(str(error)) from error
+    text = dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+@app.command()
+def usage(
+    url: Annotated[str, typer.Option(help="The operators' port of a running router.")] = "http://127.0.0.1:5000",
+    unused: Annotated[bool, typer.Option("--unused", help="Only operations that nobody has used.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print which published operations and which deprecated parts of the graph were used, and by whom."""
+    from urllib.request import urlopen
+
+    from router.telemetry.usage import lines
+
+    try:
+        with urlopen(f"{url.rstrip('/')}/usage", timeout=5) as answer:
+            report = loads(answer.read())
+    except (OSError, ValueError) as error:
+        raise _failed(f"No report from {url}: {error}") from error
+    if unused:
+        report["operations"] = [one for one in report["operations"] if not one["count"]]
+    _print(report, json, lines(report))
 
 
 # --- planning -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import orjson
+
 from router.errors import SourceError
 from router.executor.transport import Transport
 from router.pipeline.asgi import Message, Receive, Scope, Send, send_whole
@@ -20,6 +22,7 @@ from router.pipeline.explorer import ASSETS
 from router.pipeline.following import Source, Wanted, follow
 from router.pipeline.health import Health
 from router.pipeline.http import HttpEndpoint
+from router.pipeline.rest.endpoint import RestEndpoint
 from router.pipeline.signed_in import EndedSessions
 from router.pipeline.subgraphs import Subgraphs
 from router.pipeline.warm_up import plan_again, try_published
@@ -171,6 +174,10 @@ class RouterApp:
         for why in edition.broken.values():
             logger.error("a persisted operation cannot be run: %s", why)
 
+    def usage(self) -> bytes:
+        """Who has used what, as JSON: see ``Usage``."""
+        return orjson.dumps(self.telemetry.usage.report(self._edition.published))
+
     def _published(self) -> dict[str, Any]:
         edition = self._edition
         return {"count": len(edition.operations), "broken": sorted(edition.broken.values())}
@@ -203,17 +210,17 @@ class RouterApp:
         elif explorer is not None and scope["method"] == "GET" and _wants_page(path, scope):
             await explorer.page(send)
         elif path == "/graphql":
-            await self._measured(scope, receive, send)
+            await self._measured(self.graphql, scope, receive, send)
         elif path == "/health" or path.startswith("/health/"):
             await self.health.answer(send, live=path == "/health/live")
         elif explorer is not None and path.startswith(ASSETS):
             await explorer.asset(path, send)
         elif rest is not None and rest.serves(scope):
-            await rest(scope, receive, send)
+            await self._measured(rest, scope, receive, send)
         else:
             await send_whole(send, 404, b"text/plain; charset=utf-8", b"Not found.", [])
 
-    async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _measured(self, door: HttpEndpoint | RestEndpoint, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status = 499  # the client went before it was answered
 
@@ -224,7 +231,7 @@ class RouterApp:
             await send(message)
 
         try:
-            await self.graphql(scope, receive, counted)
+            await door(scope, receive, counted)
         finally:
             self.telemetry.request(status, time.perf_counter() - started)
 

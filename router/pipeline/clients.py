@@ -55,6 +55,11 @@ class Clients:
             raise SourceError("Two clients have the same API key.")
         self.operations = tuple(operation for manifest in manifests.values() for operation in manifest.operations)
         """Every persisted operation of every client."""
+        self.published: dict[str, list[str]] = {}
+        """Their names, by who runs them."""
+        for name, manifest in manifests.items():
+            mine = self.published.setdefault(name if configured[name].keys else NO_KEY, [])
+            mine += [operation.name for operation in manifest.operations]
 
     def identify(self, headers: Mapping[str, str]) -> Client:
         """The client that a request's key belongs to. Raises RequestError (401) for an unknown key."""

@@ -24,9 +24,11 @@ from router.operation.normalize import select_operation
 from router.operation.passes.conditions import condition_defaults, condition_variables
 from router.operation.variables import CoerceVariables, compile_variables
 from router.pipeline.cost import CostModel, CostOf
+from router.pipeline.deprecated import Deprecations, UsedBy
 from router.pipeline.limits import check_document, check_operation, parse_limited
 from router.pipeline.lru import Lru
 from router.settings import Limits
+from router.telemetry import Telemetry
 
 Rule = Callable[[DocumentNode, OperationDefinitionNode], None]
 """One more limit on operations, cost for example. Raises RequestError."""
@@ -54,6 +56,7 @@ class PreparedOperation:
     defaults: dict[str, bool]
     defers: bool
     """Whether it may have deferred parts."""
+    deprecated: UsedBy
 
     def condition_values(self, variables: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
         """What ``@skip``, ``@include`` and ``@defer`` depend on: a part of the plan's key."""
@@ -85,11 +88,13 @@ class DocumentCache:
     ) -> None:
         self._schema = schema
         self._costs = costs
+        self._deprecations = Deprecations(schema)
         self._limits = limits
         self._pool = pool
         self._rules = rules
         self._known: Lru[str, Document | RequestError] = Lru(size)
         self._reading: dict[str, Awaitable[Document | RequestError]] = {}
+        self.telemetry: Telemetry | None = None
 
     def __len__(self) -> int:
         return len(self._known)
@@ -97,6 +102,8 @@ class DocumentCache:
     async def operation(self, text: str, name: str | None) -> PreparedOperation:
         """The operation to execute. Raises RequestError if the document is not valid or has no such operation."""
         found = self._known.get(text)
+        if self.telemetry is not None:
+            self.telemetry.lookup("documents", hit=found is not None)
         if found is None:
             found = await self._read_once(text)
         if isinstance(found, RequestError):
@@ -164,6 +171,7 @@ class DocumentCache:
             conditions=tuple(sorted(condition_variables(document.node))),
             defaults=condition_defaults(definition),
             defers="defer" in document.text,
+            deprecated=self._deprecations.of(document.node, definition),
         )
 
 

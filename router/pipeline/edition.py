@@ -13,7 +13,7 @@ from router.pipeline.addresses import Addresses
 from router.pipeline.auth import KeySource, TokenVerifier
 from router.pipeline.buckets import MemoryBuckets, RedisBuckets
 from router.pipeline.callers import Callers
-from router.pipeline.clients import Clients
+from router.pipeline.clients import NO_KEY, Clients
 from router.pipeline.documents import Rule
 from router.pipeline.explorer import Explorer
 from router.pipeline.http import HttpEndpoint
@@ -30,6 +30,7 @@ from router.pipeline.subgraphs import Subgraphs
 from router.settings import Settings, SharedSettings
 from router.supergraph.load import load_supergraph
 from router.telemetry import Telemetry
+from router.telemetry.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Edition:
         self.graphql = HttpEndpoint(
             self.pipeline, settings, lasting.telemetry.tracing, self.admission, lasting.draining
         )
-        self.rest = self._rest_endpoint()
+        self.rest = self._rest_endpoint(lasting.telemetry.tracing)
         self.explorer = Explorer(settings.explorer_assets, settings.explorer_examples) if settings.dev else None
         self.broken: dict[str, str] = {}
         """Persisted operations that cannot be run, by their text, and why: filled by whoever checks them."""
@@ -102,9 +103,18 @@ class Edition:
     @property
     def operations(self) -> tuple[PersistedOperation, ...]:
         """Every operation that the operator has published: in manifests, or bound to paths."""
-        bound = self.rest.rest.api.endpoints if self.rest is not None else ()
-        found = (*self.clients.operations, *(call.operation for one in bound for call in one.calls))
+        found = (*self.clients.operations, *self._bound())
         return tuple({one.body: one for one in reversed(found)}.values())[::-1]
+
+    @property
+    def published(self) -> dict[str, list[str]]:
+        """Names of all these operations, by who runs them."""
+        mine = self.clients.published
+        return {**mine, NO_KEY: [*mine.get(NO_KEY, ()), *(operation.name for operation in self._bound())]}
+
+    def _bound(self) -> list[PersistedOperation]:
+        endpoints = self.rest.rest.api.endpoints if self.rest is not None else ()
+        return [call.operation for one in endpoints for call in one.calls]
 
     def _carry_on(self, lasting: Lasting, before: Edition | None) -> None:
         settings = self.settings
@@ -132,12 +142,12 @@ class Edition:
         shared = lasting.share(self.settings.shared, "persisted")
         return LookUp(RedisTexts(shared, own, persisted.lifetime) if shared is not None else own)
 
-    def _rest_endpoint(self) -> RestEndpoint | None:
+    def _rest_endpoint(self, tracing: Tracing) -> RestEndpoint | None:
         if self.settings.rest is None:
             return None
         schema = self.graph.schema
         rest = Rest(read_bindings(self.settings.rest, schema), schema)
-        return RestEndpoint(rest, lambda: self.pipeline, self.settings, self.admission)
+        return RestEndpoint(rest, lambda: self.pipeline, self.settings, self.admission, tracing)
 
 
 def _same(before: Edition | None, settings: Settings, *names: str) -> Edition | None:

@@ -104,7 +104,7 @@ class Pipeline:
         self._look_up = look_up
         self._addresses = addresses
         self._telemetry = telemetry
-        graph.plans.telemetry = telemetry
+        graph.documents.telemetry = graph.plans.telemetry = telemetry
         secret = settings.claims_secret
         self._claims = ClaimsSigner(secret.get_secret_value(), settings.claims_lifetime) if secret else None
         self._sessions = Sessions(cache, settings, self._claims) if cache is not None else None
@@ -171,6 +171,9 @@ class Pipeline:
         variables = _coerced(operation, request.variables)
         cost = self._affordable(operation, variables, caller)
         ready = await self._plan(operation, variables, identity, defer)
+        if self._telemetry is not None:
+            published = operation.name if found.persisted is not None or request.trusted else None
+            self._telemetry.usage.used(caller.client.name, published, operation.deprecated(request.variables))
         known = await self._introspection(ready, variables)
         context = self._context(identity, headers, trace_id, ready, cost)
         result = await self._run(ready.compiled, variables, context, known)

@@ -62,15 +62,20 @@ class DrainingServer(uvicorn.Server):
 class InternalDoor:
     """For operators: ``/metrics``, ``/health/live``, ``/health/ready``, and ``/health`` with its reasons.
 
-    ``/invalidation`` is there if it is given.
+    ``/invalidation`` and ``/usage`` are there if they are given.
     """
 
     def __init__(
-        self, exposition: Callable[[], bytes], health: Health, invalidation: Invalidation | None = None
+        self,
+        exposition: Callable[[], bytes],
+        health: Health,
+        invalidation: Invalidation | None = None,
+        usage: Callable[[], bytes] | None = None,
     ) -> None:
         self._exposition = exposition
         self._health = health
         self._invalidation = invalidation
+        self._usage = usage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -86,6 +91,8 @@ class InternalDoor:
                 await send_whole(send, 200, b"application/json", b'{"status":"UP"}', [])
             case "/health/ready":
                 await self._health.answer(send)
+            case "/usage" if self._usage is not None:
+                await send_whole(send, 200, b"application/json", self._usage(), [])
             case "/invalidation" if self._invalidation is not None:
                 await self._invalidation(scope, receive, send)
             case _:

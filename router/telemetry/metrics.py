@@ -9,12 +9,10 @@ from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from router.telemetry.tracing import Tracing
+from router.telemetry.usage import OTHER, Usage
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds."""
-
-OTHER = "other"
-"""The label of operations that were not announced: their names are the clients' text."""
 
 
 class Telemetry:
@@ -23,6 +21,7 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry | None = None, tracer: Tracer | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
         self.tracing = Tracing(tracer)
+        self.usage = Usage(self.registry)
         self.access_log_ratio = 0.0
         """The share of operations that get a line in the log."""
         self._names: frozenset[str] = frozenset()
