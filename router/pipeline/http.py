@@ -115,7 +115,9 @@ class HttpEndpoint:
             message = "This operation answers in a stream: accept text/event-stream or multipart/mixed."
             raise RequestError(RequestErrorCode.BAD_REQUEST, message, status=406, malformed=True)
         frame = framing(media.stream, subscription=result.subscription)
-        await send_stream(receive, send, result.payloads, frame, self._settings.subscription_ping, cors, self.draining)
+        # Subscriptions go on elsewhere; an answer with deferred parts can only be completed here.
+        until = self.draining if result.subscription else None
+        await send_stream(receive, send, result.payloads, frame, self._settings.subscription_ping, cors, until)
 
 
 def internal_error() -> RequestError:
