@@ -109,6 +109,14 @@ def end(span: Span | None, *, failed: bool) -> None:
         span.end()
 
 
+def answered(span: Span | None, status: int) -> None:
+    """The HTTP status that a request was answered with: a refusal is no failure of the server's."""
+    if span is not None:
+        span.set_attribute("http.response.status_code", status)
+        if status >= 500:
+            span.set_status(Status(StatusCode.ERROR))
+
+
 def _failed(span: Span | None, error: BaseException) -> None:
     if span is not None:
         # Only the kind: messages of exceptions can hold what clients sent.

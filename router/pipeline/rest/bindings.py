@@ -164,6 +164,8 @@ def _endpoint(entry: EndpointEntry, checker: Checker) -> Endpoint | None:
         checker.refuse("GET has no body.")
     places: Mapping[str, Mapping[str, str]] = {"path": entry.path, "query": entry.query, "header": entry.headers}
     calls = [call for one in wanted if (call := checker.call(one.operation, one.result, one.errors, one.body, places))]
+    if method == "GET" and any(call.operation.kind != "query" for call in calls):
+        checker.refuse("GET runs queries only: whoever asks again must change nothing.")
     _check_choice(calls, checker)
     return Endpoint(method, path, entry.summary, entry.tag, entry.status, tuple(calls))  # type: ignore[arg-type]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ from router.pipeline.rest.paths import Match, Paths
 from router.pipeline.rest.problems import MEDIA_TYPE, STATUS_OF_CODE, Problem, of_errors
 from router.pipeline.shedding import Admission
 from router.settings import Settings
-from router.telemetry.tracing import ensure_trace
+from router.telemetry.tracing import Tracing, answered, ensure_trace
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +45,29 @@ class Rest:
         self.readers = {(one.method, one.path): Reader(one, schemas) for one in api.endpoints}
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP response."""
+
+    status: int
+    media_type: str
+    body: bytes
+    headers: RawHeaders = field(default_factory=list)
+
+
 class RestEndpoint:
     """Serves the paths of ``rest`` by a pipeline."""
 
-    def __init__(self, rest: Rest, pipeline: Callable[[], Pipeline], settings: Settings, admission: Admission) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        pipeline: Callable[[], Pipeline],
+        settings: Settings,
+        admission: Admission,
+        tracing: Tracing,
+    ) -> None:
         self.rest = rest
+        self._tracing = tracing
         self._admission = admission
         self._pipeline = pipeline
         self._settings = settings
@@ -62,42 +81,54 @@ class RestEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         headers: dict[str, str] = {}
-        extra: RawHeaders = []
         try:
             limits = self._settings.limits
             headers = read_headers(scope, limits.headers, limits.header_bytes)
-            ensure_trace(headers)
-            extra = self._origins.response_headers(headers)
-            with self._admission:
-                status, body, more = await self._answer(scope, receive, headers)
-            sent = b"" if scope["method"] == "HEAD" else body
-            await _send(send, status, JSON, sent, [*extra, *more], len(body))
+            with self._tracing.serving(headers, self._span(scope)) as span:
+                reply = await self._reply(scope, receive, headers)
+                answered(span, reply.status)
         except Disconnected:
             return
         except RequestError as error:
-            status = STATUS_OF_CODE.get(error.code.value, error.status) if error.status == 200 else error.status
-            problem = Problem(status, error.code.value, str(error), retry_after=error.retry_after)
-            await self._refuse(send, problem, headers, extra)
+            reply = _refusal(_problem(error), headers)
+        body = b"" if scope["method"] == "HEAD" else reply.body
+        cors = [one for one in self._origins.response_headers(headers) if one not in reply.headers]
+        await _send(send, reply.status, reply.media_type, body, [*cors, *reply.headers], len(reply.body))
+
+    async def _reply(self, scope: Scope, receive: Receive, headers: dict[str, str]) -> Reply:
+        try:
+            with self._admission:
+                return await self._answer(scope, receive, headers)
+        except Disconnected:
+            raise
+        except RequestError as error:
+            return _refusal(_problem(error), headers)
         except Problem as problem:
-            await self._refuse(send, problem, headers, extra)
+            return _refusal(problem, headers)
         except Exception:
             logger.exception("a request failed")
-            await self._refuse(send, Problem(500, "INTERNAL_SERVER_ERROR", "Internal error."), headers, extra)
+            return _refusal(Problem(500, "INTERNAL_SERVER_ERROR", "Internal error."), headers)
 
-    async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> tuple[int, bytes, RawHeaders]:
+    def _span(self, scope: Scope) -> str:
+        """Method and template: what stands in a path is the caller's and may be anything."""
+        match = self.rest.paths.find(_raw_path(scope))
+        one = next(iter(match.endpoints.values()), None) if match is not None else None
+        return f"{scope['method']} {one.path if one is not None else OPENAPI_PATH}"
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> Reply:
         rest, path, method = self.rest, _raw_path(scope), scope["method"]
         match = rest.paths.find(path) or Match({}, ())
         methods = ("GET", "HEAD", "OPTIONS") if path == OPENAPI_PATH else match.methods
         if method == "OPTIONS":
             names = ", ".join(methods).encode()
-            return 204, b"", [*self._origins.preflight_headers(headers, names), (b"allow", names)]
+            return Reply(204, JSON, b"", [*self._origins.preflight_headers(headers, names), (b"allow", names)])
         if method not in methods:
             detail = f"Use {' or '.join(methods)}."
             raise Problem(405, "METHOD_NOT_ALLOWED", detail, allow=", ".join(methods))
         if not takes(headers.get("accept"), JSON):
             raise Problem(406, "NOT_ACCEPTABLE", f"Answers come as {JSON}.")
         if path == OPENAPI_PATH:
-            return 200, rest.document, []
+            return Reply(200, JSON, rest.document)
         endpoint = match.endpoints["GET" if method == "HEAD" else method]
         reader = rest.readers[endpoint.method, endpoint.path]
         body = await self._body(receive, headers) if reader.takes_body else b""
@@ -107,7 +138,7 @@ class RestEndpoint:
         answering = self._pipeline().answer(request, headers, only_queries=reads, defer=False)
         answer = await unless_gone(receive, answering)
         assert isinstance(answer, Answer), "nothing here streams"
-        return endpoint.status, orjson.dumps(result_of(answer, call, rest.api)), []
+        return Reply(endpoint.status, JSON, orjson.dumps(result_of(answer, call, rest.api)))
 
     async def _body(self, receive: Receive, headers: Headers) -> bytes:
         if not is_json(headers.get("content-type")):
@@ -120,18 +151,23 @@ class RestEndpoint:
         except TimeoutError:
             raise Problem(408, "REQUEST_TIMEOUT", "The request's body took too long.") from None
 
-    async def _refuse(self, send: Send, problem: Problem, headers: dict[str, str], extra: RawHeaders) -> None:
-        more = list(extra)
-        if problem.allow is not None:
-            more.append((b"allow", problem.allow.encode()))
-        if problem.status == 401:
-            more.append((b"www-authenticate", b"Bearer"))
-        if problem.status == 408:
-            more.append((b"connection", b"close"))
-        if problem.retry_after is not None:
-            more.append((b"retry-after", str(problem.retry_after).encode()))
-        body = orjson.dumps(problem.document(ensure_trace(headers)))
-        await _send(send, problem.status, MEDIA_TYPE, body, more, len(body))
+
+def _problem(error: RequestError) -> Problem:
+    status = STATUS_OF_CODE.get(error.code.value, error.status) if error.status == 200 else error.status
+    return Problem(status, error.code.value, str(error), retry_after=error.retry_after)
+
+
+def _refusal(problem: Problem, headers: dict[str, str]) -> Reply:
+    more: RawHeaders = []
+    if problem.allow is not None:
+        more.append((b"allow", problem.allow.encode()))
+    if problem.status == 401:
+        more.append((b"www-authenticate", b"Bearer"))
+    if problem.status == 408:
+        more.append((b"connection", b"close"))
+    if problem.retry_after is not None:
+        more.append((b"retry-after", str(problem.retry_after).encode()))
+    return Reply(problem.status, MEDIA_TYPE, orjson.dumps(problem.document(ensure_trace(headers))), more)
 
 
 def result_of(answer: Answer, call: Call, api: Api) -> Any:
