@@ -40,6 +40,9 @@ FORWARDED = (
 VARYING: frozenset[str] = frozenset()
 """Of these, what changes public answers: nothing so far. A subgraph that looks at another one belongs here first."""
 
+REPLICA_LAG = 2.0
+"""Seconds after a purge in which an answer may still come from a late replica."""
+
 EXAMPLES = ROOT / "dure/demo/examples.json"
 """Operations that the explorer starts with: they fit the demo's data."""
 
@@ -77,18 +80,25 @@ def router_settings(
         clients=_clients(settings),
         claims_secret=settings.claims_secret.get_secret_value(),
         forward_headers=FORWARDED,
-        cache={
-            "enabled": settings.keeps_answers,
-            "redis_url": settings.redis_url,
-            "prefix": f"dure:{_name_of(settings)}:cache:",
-            "ignore_headers": [name for name in FORWARDED if name not in VARYING],
-        },
+        cache=_cache(settings),
         shared={"redis_url": settings.redis_url, "prefix": f"dure:{_name_of(settings)}:"},
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
         subgraphs={
             name: SubgraphSettings(url=url).model_dump(exclude_unset=True) for name, url in (urls or {}).items()
         },
     )
+
+
+def _cache(settings: Settings) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "enabled": settings.keeps_answers,
+        "redis_url": settings.redis_url,
+        "prefix": f"dure:{_name_of(settings)}:cache:",
+        "ignore_headers": [name for name in FORWARDED if name not in VARYING],
+    }
+    if settings.replica_url is not None and "ROUTER_CACHE__HOLD" not in os.environ:
+        found["hold"] = REPLICA_LAG
+    return found
 
 
 def _name_of(settings: Settings) -> str:

@@ -69,6 +69,11 @@ class CompiledPlan:
         self._views = (((), plan.shape), *(part.view for part in self._deferred))
 
     @property
+    def keeps(self) -> bool:
+        """Whether a cache may help with it."""
+        return bool(self._kept)
+
+    @property
     def streams(self) -> bool:
         """Whether the answer comes in several payloads."""
         return self._source is not None or bool(self._deferred)

@@ -224,7 +224,7 @@ class Pipeline:
         streams = ready.compiled.plan.kind == "subscription"
         context.timeout = settings.event_timeout if streams else settings.request_timeout
         context.deferred_timeout = settings.deferred_timeout
-        if self._sessions is not None:
+        if self._sessions is not None and ready.compiled.keeps:
             context.cache = self._sessions.open(identity, passed)
         if settings.dev and headers.get(PLAN_HEADER):
             context.report = reporter(ready.plan, cost)
