@@ -21,12 +21,13 @@ from tests.router.pipeline.subgraphs import Served, subgraphs, supergraph
 from tests.router.pipeline.test_full_stack import listening
 from tests.router.pipeline.told import MULTIPART
 from tests.router.test_serve_command import serving
+from tests.support.waiting import eventually
 
 ME = {"query": "{me{id}}"}
 LATEST = {"query": "{latest{body}}"}
 DEFER = {"query": "{latest{body} ...@defer{me{id}}}"}
 SUBSCRIBE = {"query": "subscription{reviewAdded(count:1){body}}"}
-NOTICE = 0.5
+NOTICE = 1.0
 
 
 @dataclass
@@ -103,6 +104,10 @@ async def status(session: aiohttp.ClientSession, url: str) -> int:
         return response.status
 
 
+async def unready(session: aiohttp.ClientSession, url: str) -> bool:
+    return await status(session, f"{url}/health/ready") == 503
+
+
 async def test_on_sigterm_what_runs_is_completed_and_what_lives_long_goes_elsewhere(tmp_path: Path) -> None:
     """Readiness fails first, while requests are still taken; then sockets and streams are told; nothing is cut off."""
     async with running(tmp_path) as (process, url, slow), aiohttp.ClientSession() as session:
@@ -118,13 +123,9 @@ async def test_on_sigterm_what_runs_is_completed_and_what_lives_long_goes_elsewh
             await until(events, b"Event 0")
             await until(deferred, b'"hasNext":true')
             request = asyncio.create_task(_json(session, url, ME))
-            async with asyncio.timeout(20):
-                while slow.asked < 2:  # noqa: ASYNC110 - it happens in the subgraph
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: slow.asked == 2)
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
-                while await status(session, f"{url}/health/ready") != 503:
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: unready(session, url))
             assert await status(session, f"{url}/health/live") == 200
             assert await _json(session, url, LATEST) == {"data": {"latest": {"body": "Good"}}}
             closing = await socket.receive()
@@ -148,9 +149,7 @@ async def test_what_does_not_end_is_ended(tmp_path: Path) -> None:
     """A request that goes on for ever does not hold up the end for longer than ``drain_timeout``."""
     async with running(tmp_path, drain_timeout=1) as (process, url, slow), aiohttp.ClientSession() as session:
         request = asyncio.create_task(_json(session, url, ME))
-        async with asyncio.timeout(20):
-            while slow.asked < 1:  # noqa: ASYNC110 - it happens in the subgraph
-                await asyncio.sleep(0.01)
+        await eventually(lambda: slow.asked == 1)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 9) == 0
         slow.go.set()
