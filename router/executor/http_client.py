@@ -30,6 +30,7 @@ class HttpAnswer:
     status: int
     body: bytes | memoryview
     retry_after: str | None = None
+    cache_control: str | None = None
 
 
 class HttpClient(Protocol):
@@ -79,7 +80,7 @@ class PyreqwestClient:
                     return HttpAnswer(response.status, b"", later)
                 if len(first) > max_bytes:
                     raise _too_large()
-                return HttpAnswer(response.status, memoryview(first), later)
+                return HttpAnswer(response.status, memoryview(first), later, response.get_header("cache-control"))
         except PyreqwestError as error:
             raise _pyreqwest_error(error) from None
 
@@ -129,7 +130,8 @@ class AiohttpClient:
                     read += chunk
                     if len(read) > max_bytes:
                         raise _too_large()
-                return HttpAnswer(response.status, bytes(read), response.headers.get("retry-after"))
+                told = response.headers
+                return HttpAnswer(response.status, bytes(read), told.get("retry-after"), told.get("cache-control"))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _aiohttp_error(error) from None
 

@@ -34,7 +34,9 @@ class HttpTransport:
     async def execute(self, request: SubgraphRequest) -> SubgraphResponse:
         """Run a query or a mutation. Raises SubgraphError."""
         answer = await self._post(request)
-        return decode_response(answer.body, answer.status, retry_after(answer.retry_after))
+        response = decode_response(answer.body, answer.status, retry_after(answer.retry_after))
+        response.cache_control = answer.cache_control
+        return response
 
     async def execute_raw(self, request: SubgraphRequest) -> bytes | memoryview:
         """Run a query and give the body as it came. Raises SubgraphError unless the status is a success."""

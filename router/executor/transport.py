@@ -26,11 +26,15 @@ class SubgraphRequest(msgspec.Struct):
 
 
 class SubgraphResponse(msgspec.Struct):
-    """The subgraph's answer. The executor owns ``data`` from now on and will change it."""
+    """The subgraph's answer. The executor owns ``data`` from now on and will change it.
+
+    ``cache_control`` is the HTTP header of that name.
+    """
 
     data: dict[str, Any] | None
     errors: list[dict[str, Any]] | None = None
     extensions: dict[str, Any] | None = None
+    cache_control: str | None = None
 
 
 class Transport(Protocol):

@@ -17,11 +17,12 @@ from typing import Any
 import orjson
 
 from router.errors import RequestErrorCode, SubgraphError
-from router.executor.entity_cache.compiled import KEY_BYTES, KeptFetch, Part, TypePart, format_tags
-from router.executor.entity_cache.policy import Policy
+from router.executor.entity_cache.compiled import KEY_BYTES, KeptFetch, Part, TypePart
+from router.executor.entity_cache.formats import format_tags
 from router.executor.entity_cache.session import CacheSession, Flight
 from router.executor.entity_cache.store import Entry, Stamp, subgraph_tag
 from router.executor.entity_cache.tags import tags_of
+from router.executor.entity_cache.told import told_age
 from router.executor.json_bytes import write_json
 from router.executor.transport import SubgraphRequest, SubgraphResponse
 
@@ -224,7 +225,7 @@ class _Asking:
         kept, value = unit.type_part, unit.value
         if kept is None or not unit.key or not isinstance(value, dict) or not self._whole(unit):
             return None
-        named = format_tags(kept.formats, unit.representation or {})
+        named = format_tags(kept.formats, unit.representation, self._request.variables)
         if named is None:
             return None
         tags = dict.fromkeys(
@@ -233,7 +234,7 @@ class _Asking:
         extensions = response.extensions or {}
         told = extensions.get("entityVersions")
         versions = {tag: told[tag] for tag in tags if tag in told} if isinstance(told, dict) else {}
-        age = _told_age(extensions.get("cacheControl"), kept.policy)
+        age = told_age(response, kept.policy)
         if age <= 0:
             return None
         return Entry(unit.key, write_json(value), tuple(tags), age * (1 - JITTER * random.random()), versions)
@@ -280,16 +281,6 @@ def _units(kept: KeptFetch, session: CacheSession, request: SubgraphRequest) -> 
                 unit.key = digest.digest()
             units.append(unit)
     return units
-
-
-def _told_age(told: Any, policy: Policy) -> float:
-    """The schema's age, or less if the answer says so; 0 if it is not for everybody and the schema thought so."""
-    if not isinstance(told, dict):
-        return policy.max_age
-    if told.get("scope") == "PRIVATE" and not policy.private:
-        return 0
-    age = told.get("maxAge")
-    return min(policy.max_age, age) if isinstance(age, int) else policy.max_age
 
 
 def _moved(errors: Any, by_part: Mapping[str, list[_Unit]]) -> list[Any]:

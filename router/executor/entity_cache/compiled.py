@@ -5,11 +5,9 @@ The unit of an entity fetch is one representation of one ``_entities`` field; of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import orjson
 from graphql import (
@@ -23,13 +21,13 @@ from graphql import (
 )
 from graphql.language import Visitor
 
+from router.executor.entity_cache.formats import Format, formats_of_entity, formats_of_root
 from router.executor.entity_cache.hints import Hints, read_hints
 from router.executor.entity_cache.policy import NOT_KEPT, Policies, Policy
 from router.executor.entity_cache.tags import Spot, spot_of
 from router.query_plan.nodes import EntityFetch, Fetch
 from router.supergraph.model import Supergraph
 
-_KEY = re.compile(r"\{\$key\.([A-Za-z0-9_.]+)\}")
 KEY_BYTES = 20
 
 
@@ -39,7 +37,7 @@ class TypePart:
 
     policy: Policy
     spot: Spot
-    formats: tuple[str, ...]
+    formats: tuple[Format, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,8 @@ class Caching:
             return None
         spot = spot_of(self._supergraph, root_type, operation.selection_set)
         part = Part("", "", self._text(fetch, operation, operation.selection_set), fetch.variables, {})
-        return KeptFetch(fetch, (part,), TypePart(policy, spot, ()))
+        formats = formats_of_root(self._hints, fetch.subgraph, root_type, operation.selection_set)
+        return KeptFetch(fetch, (part,), TypePart(policy, spot, formats))
 
     def _entity_part(self, fetch: Fetch, entities: EntityFetch, operation: OperationDefinitionNode) -> Part:
         selections = next(
@@ -109,7 +108,7 @@ class Caching:
         for name in sorted(names):
             policy = self._policies.of_entity(name, selections)
             if policy is not NOT_KEPT and policy.max_age > 0:
-                formats = self._hints.tags.get((fetch.subgraph, name), ())
+                formats = formats_of_entity(self._hints, fetch.subgraph, name)
                 types[name] = TypePart(policy, spot_of(self._supergraph, name, selections), formats)
         used = _variables(selections)
         used.discard(entities.variable)
@@ -123,27 +122,6 @@ class Caching:
         definitions = [print_ast(d) for d in operation.variable_definitions or () if d.variable.name.value in used]
         whole = orjson.dumps([fetch.subgraph, definitions, print_ast(selections)])
         return blake2b(self._schema + whole, digest_size=KEY_BYTES).digest()
-
-
-def format_tags(formats: tuple[str, ...], representation: Mapping[str, Any]) -> list[str] | None:
-    """``@cacheTag`` formats filled in from a representation; None if it has not what they need."""
-    found = []
-    for format_ in formats:
-        missing = False
-
-        def fill(match: re.Match[str], of: Mapping[str, Any] = representation) -> str:
-            nonlocal missing
-            value: Any = of
-            for name in match[1].split("."):
-                value = value.get(name) if isinstance(value, dict) else None
-            missing = missing or value is None or isinstance(value, dict | list)
-            return str(value)
-
-        text = _KEY.sub(fill, format_)
-        if missing:
-            return None
-        found.append(text)
-    return found
 
 
 def _variables(selections: SelectionSetNode) -> set[str]:

@@ -35,7 +35,7 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """By type name and by coordinate (``Type.field``). ``tags``: by subgraph and type name, formats."""
+    """By type name and by coordinate (``Type.field``). ``tags``: formats, by subgraph and either of these."""
 
     types: Mapping[str, Hint]
     fields: Mapping[str, Hint]
@@ -58,13 +58,14 @@ def read_hints(document: DocumentNode, graphs: Mapping[str, str]) -> Hints:
         own = list(map(_read, node.directives or ()))
         if (hint := _strictest(own)) is not None:
             types[node.name.value] = hint
-        for subgraph, format_ in _tags(own, graphs):
-            tags[subgraph, node.name.value] = (*tags.get((subgraph, node.name.value), ()), format_)
+        _add_tags(tags, node.name.value, own, graphs)
         if isinstance(node, UnionTypeDefinitionNode):
             continue
         for field in node.fields or ():
-            if (hint := _strictest(map(_read, field.directives or ()))) is not None:
-                fields[f"{node.name.value}.{field.name.value}"] = hint
+            coordinate, own = f"{node.name.value}.{field.name.value}", list(map(_read, field.directives or ()))
+            if (hint := _strictest(own)) is not None:
+                fields[coordinate] = hint
+            _add_tags(tags, coordinate, own, graphs)
     return Hints(types, fields, tags)
 
 
@@ -81,8 +82,14 @@ def _strictest(directives: Iterable[tuple[str, dict[str, Any]]]) -> Hint | None:
     return Hint(min(ages, default=None), private, not ages and any(a.get("inheritMaxAge") for a in found))
 
 
-def _tags(directives: Iterable[tuple[str, dict[str, Any]]], graphs: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+def _add_tags(
+    tags: dict[tuple[str, str], tuple[str, ...]],
+    coordinate: str,
+    directives: Iterable[tuple[str, dict[str, Any]]],
+    graphs: Mapping[str, str],
+) -> None:
     for name, arguments in directives:
         if name == JOIN_DIRECTIVE and arguments.get("name") == CACHE_TAG:
             for graph in arguments.get("graphs") or ():
-                yield graphs.get(graph, graph), str((arguments.get("args") or {}).get("format", ""))
+                key = graphs.get(graph, graph), coordinate
+                tags[key] = (*tags.get(key, ()), str((arguments.get("args") or {}).get("format", "")))

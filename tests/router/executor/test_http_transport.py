@@ -30,6 +30,16 @@ def http(
     return head.encode() + body
 
 
+@pytest.mark.parametrize("make", CLIENTS)
+async def test_the_cache_control_header_comes_along(make: Callable[..., HttpClient]) -> None:
+    """For the entity cache: an answer may say that it is not to be kept."""
+    answer = http(b'{"data": {}}').replace(b"connection:", b"Cache-Control: private, max-age=1\r\nconnection:")
+    async with server(answer) as url:
+        assert (await execute(make(), url)).cache_control == "private, max-age=1"
+    async with server(http(b'{"data": {}}')) as url:
+        assert (await execute(make(), url)).cache_control is None
+
+
 @asynccontextmanager
 async def server(answer: bytes, seen: list[bytes] | None = None, *, hang: bool = False) -> AsyncIterator[str]:
     """A server that says the same to everyone, whatever they ask."""

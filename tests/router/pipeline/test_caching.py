@@ -33,7 +33,16 @@ extend schema
 directive @cacheControl(maxAge: Int, scope: CacheControlScope, inheritMaxAge: Boolean) on OBJECT | FIELD_DEFINITION
 enum CacheControlScope { PUBLIC PRIVATE }
 """
-LISTS = SDL + 'type Query { items(ids: [ID!]!): [Item!]! } type Item @key(fields: "id", resolvable: false) { id: ID! }'
+LISTS = (
+    SDL
+    + """
+type Query {
+  items(ids: [ID!]!): [Item!]!
+  shelf(name: String! = "c"): Int @cacheControl(maxAge: 60) @cacheTag(format: "shelf-{$args.name}")
+}
+type Item @key(fields: "id", resolvable: false) { id: ID! }
+"""
+)
 ITEMS = (
     SDL
     + """
@@ -48,11 +57,12 @@ MINE = '{items(ids:["1"]){mine}}'
 
 
 class Items:
-    """A subgraph of prices. ``asked``: the requests it got; ``told``: what it says beside its data."""
+    """Subgraphs of prices. ``asked``: what they got; ``told``, ``header``: what they say beside the data."""
 
     def __init__(self) -> None:
         self.asked: list[SubgraphRequest] = []
         self.told: dict[str, Any] | None = None
+        self.header: str | None = None
         self.price = 1
         self.gate: asyncio.Event | None = None
 
@@ -66,11 +76,13 @@ class Items:
             {"__typename": "Item", "id": each["id"], "price": price, "mine": who}
             for each in (request.variables or {})["representations"]
         ]
-        return SubgraphResponse({"_entities": found}, None, self.told)
+        return SubgraphResponse({"_entities": found}, None, self.told, self.header)
 
-
-async def _list(request: SubgraphRequest) -> SubgraphResponse:
-    return SubgraphResponse({"items": [{"__typename": "Item", "id": "1"}]})
+    async def list(self, request: SubgraphRequest) -> SubgraphResponse:
+        if "shelf" in request.query:
+            self.asked.append(request)
+            return SubgraphResponse({"shelf": self.price}, None, self.told, self.header)
+        return SubgraphResponse({"items": [{"__typename": "Item", "id": "1"}]})
 
 
 def router(**cache: Any) -> tuple[RouterApp, Items]:
@@ -85,7 +97,7 @@ def router(**cache: Any) -> tuple[RouterApp, Items]:
         rate_limits=RateLimits(enabled=False),
     )
     items = Items()
-    transports = {"lists": InProcessTransport(_list), "items": InProcessTransport(items.entities)}
+    transports = {"lists": InProcessTransport(items.list), "items": InProcessTransport(items.entities)}
     return create_app(composed.supergraph_sdl, settings, transports, Issuer(ED)), items
 
 
@@ -182,6 +194,61 @@ async def test_an_answer_shortens_its_own_life(made: tuple[RouterApp, Items]) ->
         items.told = {"cacheControl": told} if told is not None else None
         await data(app, ITEM)
     assert len(items.asked) == 3, "the third was kept"
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        ("max-age=600", True),
+        ("public, max-age=30", True),
+        ("Max-Age=0, s-maxage=30", True),
+        ("immutable", True),
+        ("max-age=0", False),
+        ("max-age=30, s-maxage=0", False),
+        ("max-age=600, PRIVATE", False),
+        ('private="x", max-age=600', False),
+        ("no-store", False),
+        ("no-cache", False),
+        ("max-age=soon", False),
+        ("max-age=-1", False),
+    ],
+)
+async def test_the_header_shortens_it_too(made: tuple[RouterApp, Items], header: str, kept: bool) -> None:
+    """``Cache-Control`` of the subgraph's HTTP answer, as a shared cache reads it."""
+    app, items = made
+    items.header = header
+    for _ in range(2):
+        await data(app, ITEM)
+    assert len(items.asked) == (1 if kept else 2)
+
+
+async def test_a_private_answer_may_be_kept_for_its_caller(made: tuple[RouterApp, Items]) -> None:
+    """``private`` says nothing against what is kept for one caller anyway."""
+    app, items = made
+    items.header = "private, max-age=60"
+    for _ in range(2):
+        await data(app, MINE, authorization=f"Bearer {token()}")
+    assert len(items.asked) == 1
+
+
+async def test_root_answers_are_tagged_by_their_arguments(made: tuple[RouterApp, Items]) -> None:
+    """``{$args...}`` from a variable or a literal; one that is left to the subgraph's default has no tag, so it is
+    not kept: nobody could purge it."""
+    app, items = made
+    by_variable = "query($n: String!) { shelf(name: $n) }"
+    for name in ("a", "b", "a", "b"):
+        await data(app, by_variable, {"n": name})
+    await data(app, '{ shelf(name: "a") }')
+    assert len(items.asked) == 3
+    asked = {"kind": "cache_tag", "subgraphs": ["lists"], "cache_tag": "shelf-a"}
+    assert (await invalidate(app, [asked])).status == 202
+    for name in ("a", "b"):
+        await data(app, by_variable, {"n": name})
+    await data(app, '{ shelf(name: "a") }')
+    assert len(items.asked) == 5
+    for _ in range(2):
+        await data(app, "{ shelf }")
+    assert len(items.asked) == 7
 
 
 async def test_after_a_purge_nothing_counts_for_as_long_as_a_replica_may_be_late() -> None:
