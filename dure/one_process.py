@@ -105,10 +105,10 @@ def in_process(endpoint: GraphQLEndpoint[Any], name: str = "subgraph") -> InProc
     async def execute(request: SubgraphRequest) -> SubgraphResponse:
         if request.kind == "mutation":
             with deadline.waited_for(request.deadline):
-                return await run(request)
-        return await run(request)
+                return await answered(request)
+        return await answered(request)
 
-    async def run(request: SubgraphRequest) -> SubgraphResponse:
+    async def answered(request: SubgraphRequest) -> SubgraphResponse:
         with telemetry.span(name, request.headers.get(telemetry.HEADER), SpanKind.SERVER):
             answer = await endpoint.execute(request.query, request.variables, request.operation_name, request.headers)
         return SubgraphResponse(answer["data"], answer.get("errors"))

@@ -40,7 +40,13 @@ async def run_api(settings: Settings, name: str, announce: Callable[[], None]) -
         # Its workers, in another process, look at the outbox.
         async with showing(settings, seen, port_of(settings, name), {}):
             seen.meters.pool.labels(name).set_function(database.connections_in_use)
-            await serve(opened.app, settings.bind_host, port_of(settings, name), announce)
+            await serve(
+                opened.app,
+                settings.bind_host,
+                port_of(settings, name),
+                announce,
+                lambda: opened.app.state.drain.begin(settings.drain_notice),
+            )
 
 
 async def run_workers(settings: Settings, name: str) -> None:

@@ -37,6 +37,12 @@ class Settings(CommonSettings):
         description="Metrics and health details are at a process's own port plus this (workers: their subgraph's port "
         "plus twice this). 0: nowhere.",
     )
+    drain_notice: float = Field(
+        default=0.0,
+        ge=0,
+        description="In split mode, at the end of a subgraph's API: how long it is unready, and listens on, before "
+        "its streams are completed. The router has `ROUTER_DRAIN_NOTICE`.",
+    )
     otlp_endpoint: str | None = Field(
         default=None, description="Where traces are sent (OTLP over HTTP, `http://host:4318/v1/traces`). None: nowhere."
     )

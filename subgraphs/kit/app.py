@@ -24,8 +24,12 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 def http_app(name: str, endpoint: GraphQLEndpoint[Any], database: Database) -> FastAPI:
-    """``/graphql`` for the router, ``/health/live`` and ``/health/ready`` for whoever starts and stops processes."""
+    """``/graphql`` for the router, ``/health/live`` and ``/health/ready`` for whoever starts and stops processes.
+
+    ``app.state.drain`` is the ``Drain`` that whoever ends the process begins.
+    """
     app = FastAPI(title=f"dure {name}", docs_url=None, redoc_url=None, openapi_url=None)
+    drain = app.state.drain = Drain()
 
     @app.get("/health/live")
     async def live() -> dict[str, str]:
@@ -33,6 +37,9 @@ def http_app(name: str, endpoint: GraphQLEndpoint[Any], database: Database) -> F
 
     @app.get("/health/ready")
     async def ready(response: Response) -> dict[str, str]:
+        if drain.begun:
+            response.status_code = 503
+            return {"status": "not ready", "reason": "draining"}
         try:
             async with database.read() as connection:
                 await answers(connection)
@@ -42,8 +49,22 @@ def http_app(name: str, endpoint: GraphQLEndpoint[Any], database: Database) -> F
         return {"status": "ready"}
 
     # A route, not a mount: a mount answers /graphql with a redirect to /graphql/, and every call would be two.
-    app.router.routes.append(Route("/graphql", GraphQLDoor(endpoint, name)))
+    app.router.routes.append(Route("/graphql", GraphQLDoor(endpoint, name, drain)))
     return app
+
+
+class Drain:
+    """The end of an API: at first it is unready, so that the router goes elsewhere; then its streams are completed."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.over = asyncio.Event()
+
+    async def begin(self, notice: float) -> None:
+        """Be unready; after ``notice`` seconds, complete what lives long."""
+        self.begun = True
+        await asyncio.sleep(notice)
+        self.over.set()
 
 
 class BodyTooLarge(Exception):
@@ -59,8 +80,9 @@ class GraphQLDoor:
     A class, so that Starlette's router takes it for the ASGI application it is.
     """
 
-    def __init__(self, endpoint: GraphQLEndpoint[Any], name: str = "subgraph") -> None:
+    def __init__(self, endpoint: GraphQLEndpoint[Any], name: str, drain: Drain) -> None:
         self._name = name
+        self._drain = drain
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +101,7 @@ class GraphQLDoor:
         arguments = (request["query"], request.get("variables"), request.get("operationName"), headers)
         kind = self._endpoint.kind(request["query"], request.get("operationName"))
         if kind == "subscription":
-            await _send_events(send, receive, self._endpoint, arguments)
+            await _send_events(send, receive, self._endpoint, arguments, self._drain.over)
             return
         seconds = patience(headers)
         try:
@@ -134,7 +156,9 @@ async def _send(send: Send, status: int, answer: dict[str, Any]) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _send_events(send: Send, receive: Receive, endpoint: GraphQLEndpoint[Any], arguments: Any) -> None:
+async def _send_events(
+    send: Send, receive: Receive, endpoint: GraphQLEndpoint[Any], arguments: Any, over: asyncio.Event
+) -> None:
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
@@ -142,12 +166,12 @@ async def _send_events(send: Send, receive: Receive, endpoint: GraphQLEndpoint[A
         async for answer in endpoint.subscribe(*arguments):
             event = b"event: next\ndata: " + orjson.dumps(answer) + b"\n\n"
             await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": b"event: complete\ndata:\n\n"})
 
-    await _until_first(stream(), disconnected(receive))
+    await _until_first(stream(), disconnected(receive), over.wait())
+    await send({"type": "http.response.body", "body": b"event: complete\ndata:\n\n"})
 
 
-async def _until_first(*work: Awaitable[None]) -> None:
+async def _until_first(*work: Awaitable[object]) -> None:
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -142,6 +142,27 @@ async def test_a_client_who_leaves_is_forgotten(client: httpx.AsyncClient) -> No
     await eventually(lambda: not CHANGES.board.topics)
 
 
+async def test_an_api_that_ends_is_unready_first_and_then_completes_its_streams(tmp_path: Path) -> None:
+    """While it is unready it still answers; a client of a stream is told that it is over, not cut off."""
+    async with Database(f"sqlite+aiosqlite:///{tmp_path}/app.db") as database:
+        app = http_app("test", endpoint(), database)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=20) as client:
+            request = {"query": "subscription { changed }"}
+            stream = asyncio.create_task(client.post("/graphql", json=request, headers=claims()))
+            await eventually(lambda: CHANGES.board.topics)
+            ending = asyncio.create_task(app.state.drain.begin(0.2))
+            await asyncio.sleep(0)
+            assert (await client.get("/health/ready")).status_code == 503
+            assert (await client.get("/health/live")).status_code == 200
+            answer = await client.post("/graphql", json={"query": "{ whoami }"}, headers=claims())
+            assert answer.json() == {"data": {"whoami": "U1"}}
+            assert not stream.done()
+            await ending
+            assert (await stream).text.endswith("event: complete\ndata:\n\n")
+    assert not CHANGES.board.topics
+
+
 async def heard(query: str, given: dict[str, str]) -> list[dict[str, Any]]:
     return [each async for each in endpoint().subscribe(query, None, None, given)]
 
