@@ -13,7 +13,7 @@ from messaging.consumer import Handler
 from messaging.envelope import Event
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
-from messaging.events.orders import OrderPlaced, PaymentCancelRequested, PaymentRequested
+from messaging.events.orders import OrderPlaced, PaymentCancelRequested, PaymentRequested, RefundRequested
 from messaging.events.users import PartnerChanged
 from subgraphs.payments.service import Service
 
@@ -42,7 +42,12 @@ def handlers(service: Service, now: Callable[[], datetime]) -> Mapping[type[Even
 
         return committed
 
+    async def refunds_requested(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Callable[[], None]:
+        await service.refunds_requested(tx, _facts(events))
+        return service.refunder.alarm.ring
+
     return {
+        RefundRequested: refunds_requested,
         PaymentRequested: payment_requested,
         PaymentCancelRequested: cancel_requested,
         OrderPlaced: _noting(intake.orders_placed),

@@ -10,7 +10,14 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from messaging.events import EventData
-from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
+from messaging.events.payments import (
+    PaymentAwaitingDeposit,
+    PaymentCanceled,
+    PaymentCaptured,
+    PaymentFailed,
+    RefundCompleted,
+    RefundRejected,
+)
 from messaging.outbox import record
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments.domain import (
@@ -117,9 +124,17 @@ class Effects:
         self._rows[after["id"]] = after
 
     def refund(
-        self, row: Mapping[str, Any], amount: int, reason: str, *, automatic: bool, account: str | None = None
+        self,
+        row: Mapping[str, Any],
+        amount: int,
+        reason: str,
+        *,
+        automatic: bool,
+        account: str | None = None,
+        return_id: str | None = None,
     ) -> Row:
-        """Money to give back: a worker does it."""
+        """Money to give back: a worker does it. A deposit of which no person has named the account waits for one."""
+        waits = account is None and row["kind"] == MethodKind.VIRTUAL_ACCOUNT.value
         refund = {
             "id": new_ulid(),
             "payment_id": row["id"],
@@ -128,8 +143,9 @@ class Effects:
             "reason": reason[:200],
             "status": RefundStatus.PENDING.value,
             "automatic": automatic,
+            "return_id": return_id,
             "account_sealed": account and self._vault.seal(account),
-            "attend_at": self._now,
+            "attend_at": None if waits else self._now,
             "tries": 0,
             "failure_code": None,
             "failure_message": None,
@@ -259,6 +275,25 @@ def state_of(row: Mapping[str, Any], *, refunding: int = 0, operation: str | Non
         cancel_requested=row["cancel_requested"],
         kind=MethodKind(row["kind"]),
     )
+
+
+def told_of_refund(refund: Mapping[str, Any]) -> list[EventData]:
+    """What whoever asked for the refund of a return is told of it; nothing while it is under way."""
+    if refund["return_id"] is None:
+        return []
+    if refund["status"] == RefundStatus.COMPLETED.value:
+        return [
+            RefundCompleted(
+                return_id=refund["return_id"],
+                payment_id=refund["payment_id"],
+                amount=refund["amount"],
+                currency=refund["currency"],
+            )
+        ]
+    if refund["status"] == RefundStatus.FAILED.value:
+        code, message = refund["failure_code"] or "NOT_ALLOWED", refund["failure_message"] or "The refund failed."
+        return [RefundRejected(return_id=refund["return_id"], code=code, message=message)]
+    return []
 
 
 def told(row: Mapping[str, Any], what: Told) -> EventData:

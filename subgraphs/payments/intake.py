@@ -47,7 +47,7 @@ class Intake:
         """Open a payment for each order, or answer again how its payment stands; the ids of those opened."""
         wanted = {each.order_id: each for each in facts}
         held = await self._note_orders(tx, list(wanted.values()))
-        known = {row["payable_id"]: row for row in await _payments_of(tx, list(wanted))}
+        known = {row["payable_id"]: row for row in await payments_of_orders(tx, list(wanted))}
         usable = await self._methods(tx, [each for id, each in wanted.items() if id not in known])
         opened: list[Row] = []
         answers: list[EventData] = []
@@ -74,7 +74,7 @@ class Intake:
             if held[order_id]["cancel_requested_at"] is None:
                 change = update(payables).where(payables.c.type == ORDER, payables.c.id == order_id)
                 await tx.execute(change.values(cancel_reason=each.reason[:200], cancel_requested_at=now))
-        known = {row["payable_id"]: row for row in await _payments_of(tx, list(wanted), lock=True)}
+        known = {row["payable_id"]: row for row in await payments_of_orders(tx, list(wanted), lock=True)}
         refunding = await being_refunded(tx, {row["id"]: row for row in known.values()})
         effects = Effects(self._settings, self._vault, now)
         for order_id in wanted:
@@ -280,7 +280,8 @@ async def _hold(tx: AsyncConnection, type: str, ids: Sequence[str]) -> dict[str,
     return {row["id"]: dict(row) for row in (await tx.execute(query.with_for_update())).mappings()}
 
 
-async def _payments_of(tx: AsyncConnection, order_ids: Sequence[str], *, lock: bool = False) -> list[Row]:
+async def payments_of_orders(tx: AsyncConnection, order_ids: Sequence[str], *, lock: bool = False) -> list[Row]:
+    """The purchases' payments of these orders."""
     mine = (payments.c.payable_type == ORDER, payments.c.payable_id.in_(order_ids), payments.c.purpose == PURCHASE)
     query = select(payments).where(*mine).order_by(payments.c.id)
     found = await tx.execute(query.with_for_update() if lock else query)

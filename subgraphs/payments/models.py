@@ -127,12 +127,17 @@ class Payment(Base):
 
 
 class Refund(Base):
-    """Money on its way back. ``attend_at`` as in ``payment``; ``automatic``: the saga's, not a person's."""
+    """Money on its way back. ``attend_at`` as in ``payment``; ``automatic``: the saga's, not a person's.
+
+    ``return_id``: of the return that it pays for. A pending one of a deposit without ``account_sealed`` waits for the
+    account that it goes to.
+    """
 
     __tablename__ = "refund"
     __table_args__ = (
         Index("ix_refund_payment_id", "payment_id", "status"),
         Index("ix_refund_attend_at", "attend_at"),
+        Index("uq_refund_return_id", "return_id", unique=True),
         CheckConstraint("amount > 0", name="amount_positive"),
         TABLE_OPTIONS,
     )
@@ -144,6 +149,7 @@ class Refund(Base):
     reason: Mapped[str] = mapped_column(String(200))
     status: Mapped[str] = mapped_column(String(20))
     automatic: Mapped[bool] = mapped_column(default=False)
+    return_id: Mapped[str | None] = mapped_column(UlidType)
     account_sealed: Mapped[str | None] = mapped_column(Text)
     attend_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     tries: Mapped[int] = mapped_column(default=0)

@@ -21,7 +21,7 @@ from db.statements import skip_locked
 from subgraphs.kit.workers import Alarm, repeat
 from subgraphs.payments import domain
 from subgraphs.payments.domain import AttemptOutcome, Declined, Operation, RefundStatus, Retryable, Unclear
-from subgraphs.payments.effects import Effects, Row, locked, state_of
+from subgraphs.payments.effects import Effects, Row, locked, state_of, told_of_refund
 from subgraphs.payments.models import attempts, payments, refunds
 from subgraphs.payments.provider import Provider, ProviderError
 from subgraphs.payments.settings import Settings
@@ -77,7 +77,8 @@ class Refunder:
     async def run(self) -> None:
         """Make refunds as they fall due, until cancelled."""
         if self._database.dialect == "sqlite":
-            pending = update(refunds).where(refunds.c.status == RefundStatus.PENDING.value)
+            mine = refunds.c.status == RefundStatus.PENDING.value, refunds.c.attend_at.is_not(None)
+            pending = update(refunds).where(*mine)
             await self._database.run(lambda tx: tx.execute(pending.values(attend_at=self._now())))
         await repeat("payments.refunder", self.drain, every=self._settings.poll_seconds, alarm=self.alarm)
 
@@ -97,7 +98,9 @@ class Refunder:
     async def begin(self, tx: AsyncConnection, refund: Row, payment: Row, effects: Effects) -> RefundJob | None:
         """Claim a refund just made, unless an earlier one of the payment is under way."""
         earlier = select(refunds.c.id).where(
-            refunds.c.payment_id == payment["id"], refunds.c.status == RefundStatus.PENDING.value
+            refunds.c.payment_id == payment["id"],
+            refunds.c.status == RefundStatus.PENDING.value,
+            refunds.c.attend_at.is_not(None),
         )
         if (await tx.execute(earlier.limit(1))).first() is not None:
             return None
@@ -111,6 +114,7 @@ class Refunder:
         first = ~exists().where(
             older.c.payment_id == refunds.c.payment_id,
             older.c.status == RefundStatus.PENDING.value,
+            older.c.attend_at.is_not(None),
             older.c.id < refunds.c.id,
         )
         pending = refunds.c.status == RefundStatus.PENDING.value
@@ -176,9 +180,10 @@ class Refunder:
         if isinstance(answer, Given):
             row, amount = rows[job.payment["id"]], job.refund["amount"]
             effects.refunded(row, domain.refunded(state_of(row), amount), job.refund["id"], amount)
+        after = self._after(job, answer, effects)
+        effects.events += told_of_refund(job.refund | after)
         await effects.write(tx)
-        change = update(refunds).where(refunds.c.id == job.refund["id"])
-        await tx.execute(change.values(**self._after(job, answer, effects)))
+        await tx.execute(update(refunds).where(refunds.c.id == job.refund["id"]).values(**after))
         await _finish(tx, job.attempt["id"], answer, self._now())
 
     def _after(self, job: RefundJob, answer: Answer, effects: Effects) -> Row:

@@ -146,8 +146,20 @@ class Mutation:
             made = await context.service.refund(context.identity, payment, part, reason, account, idempotency_key)
         except (Rejected, RejectedTogether) as error:
             return RefundPayload(refund=None, user_errors=errors_of(error))
-        row = (await context.service.refunds_by_id([made]))[0]
-        return RefundPayload(refund=Refund.of(row) if row is not None else None, user_errors=_refund_errors(row))
+        return await _refund(info, made)
+
+    @strawberry.federation.field(authenticated=True)
+    async def refund_account_set(
+        self, info: Info, id: strawberry.ID, refund_account: RefundAccountInput
+    ) -> RefundPayload:
+        context = info.context
+        context.identity.require_user()
+        try:
+            refund_id = local_id("Refund", id, field=["id"])
+            await context.service.set_refund_account(context.identity, refund_id, _account(refund_account))
+        except (Rejected, RejectedTogether) as error:
+            return RefundPayload(refund=None, user_errors=errors_of(error))
+        return await _refund(info, refund_id)
 
 
 @strawberry.type
@@ -190,6 +202,11 @@ def _payment_errors(row: Row) -> list[UserError]:
         return []
     code = UserErrorCode(row["failure_code"])
     return [InputError(code=code, message=row["failure_message"] or "", field=None)]
+
+
+async def _refund(info: Info, refund_id: str) -> RefundPayload:
+    row = (await info.context.service.refunds_by_id([refund_id]))[0]
+    return RefundPayload(refund=Refund.of(row) if row is not None else None, user_errors=_refund_errors(row))
 
 
 def _refund_errors(row: Row | None) -> list[UserError]:

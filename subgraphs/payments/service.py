@@ -16,13 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
 from db.session import Database
+from messaging.events.orders import RefundRequested
 from subgraphs.kit import idempotency
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.idempotency import Request
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
 from subgraphs.kit.money import InvalidAmount, to_minor
-from subgraphs.payments import models
+from subgraphs.payments import models, returned
 from subgraphs.payments.banks import BANKS
 from subgraphs.payments.charging import Charger
 from subgraphs.payments.checkout import Checkout
@@ -133,6 +134,17 @@ class Service:
         if job is not None:
             await self.refunder.carry_out(job)
         return refund_id
+
+    async def refunds_requested(self, tx: AsyncConnection, facts: Sequence[RefundRequested]) -> None:
+        """Orders asks to refund returns, in the caller's transaction."""
+        await returned.refunds_requested(tx, facts, self._settings, self._vault, self._now())
+
+    async def set_refund_account(self, identity: Identity, refund_id: str, account: Account) -> None:
+        """Name the account that a deposit goes back to. Raises Rejected."""
+        _check_account(account)
+        sealed = self._vault.seal(_account_json(account))
+        await self._database.run(lambda tx: returned.set_account(tx, identity, refund_id, sealed, self._now()))
+        self.refunder.alarm.ring()
 
     async def hint(self, order_id: str, secret: str | None, *, is_deposit: bool, status: str | None = None) -> bool:
         """A webhook says that the payment of ``order_id`` changed: have the provider asked. False for a forged one.

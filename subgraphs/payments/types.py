@@ -229,6 +229,9 @@ class Refund(Node):
     amount: Money
     reason: str
     status: RefundStatus
+    needs_account: bool = strawberry.field(
+        description="It is a deposit's, and waits for the account to go to: `refundAccountSet`."
+    )
     created_at: datetime
     completed_at: datetime | None
 
@@ -247,6 +250,7 @@ class Refund(Node):
             amount=money_of(row["amount"], row["currency"]),
             reason=row["reason"],
             status=RefundStatus(row["status"]),
+            needs_account=row["status"] == RefundStatus.PENDING.value and row["attend_at"] is None,
             created_at=row["created_at"],
             completed_at=row["completed_at"],
         )
