@@ -88,6 +88,7 @@ def _user(user_id: str, email: str, name: str, display_name: str, password_hash:
         "id": user_id,
         "version": 1,
         "email": email,
+        "email_index": user_models.email_index(email),
         "name": name,
         "display_name": display_name,
         "password_hash": password_hash,

@@ -54,6 +54,7 @@ async def queue(tx: AsyncConnection, drafts: Sequence[Draft], now: datetime) -> 
             "id": new_ulid(),
             "kind": draft.kind,
             "recipient": draft.recipient,
+            "recipient_index": email_index(draft.recipient),
             "subject": draft.letter.subject,
             "body": draft.letter.body,
             "status": "QUEUED",

@@ -3,12 +3,10 @@ erased."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Row, String, Table, Text, UniqueConstraint
-from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db import vault
@@ -34,16 +32,6 @@ def phone_index(phone: str) -> str:
     return vault.ring().index(phone, "users.phone")
 
 
-def _index_beside(name: str, kind: str | None = None) -> Callable[[DefaultExecutionContext], str | None]:
-    """The default of a blind index: of what the same row's column ``name`` has."""
-
-    def index(context: DefaultExecutionContext) -> str | None:
-        text = context.get_current_parameters().get(name)  # type: ignore[no-untyped-call]
-        return None if text is None else vault.ring().index(text, f"users.{kind or name}")
-
-    return index
-
-
 class Base(DeclarativeBase):
     metadata = new_metadata()
 
@@ -54,16 +42,18 @@ class User(Base):
     __tablename__ = "user_account"
     __table_args__ = (
         CheckConstraint("deleted_at IS NULL OR email IS NULL", name="withdrawn_is_anonymous"),
+        CheckConstraint("(email IS NULL) = (email_index IS NULL)", name="email_is_found"),
+        CheckConstraint("(phone IS NULL) = (phone_index IS NULL)", name="phone_is_found"),
         TABLE_OPTIONS,
     )
 
     id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
     email: Mapped[str | None] = mapped_column(Sealed("users.user_account.email"))
-    email_index: Mapped[str | None] = mapped_column(IndexType, unique=True, default=_index_beside("email"))
+    email_index: Mapped[str | None] = mapped_column(IndexType, unique=True)
     name: Mapped[str | None] = mapped_column(Sealed("users.user_account.name"))
     phone: Mapped[str | None] = mapped_column(Sealed("users.user_account.phone"))
-    phone_index: Mapped[str | None] = mapped_column(IndexType, index=True, default=_index_beside("phone"))
+    phone_index: Mapped[str | None] = mapped_column(IndexType, index=True)
     display_name: Mapped[str] = mapped_column(String(50))
     avatar_url: Mapped[str | None] = mapped_column(String(500))
     password_hash: Mapped[str | None] = mapped_column(String(255))
@@ -175,7 +165,7 @@ class Mail(Base):
     id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     kind: Mapped[str] = mapped_column(String(50))
     recipient: Mapped[str] = mapped_column(Sealed("users.mail.recipient"))
-    recipient_index: Mapped[str] = mapped_column(IndexType, index=True, default=_index_beside("recipient", "email"))
+    recipient_index: Mapped[str] = mapped_column(IndexType, index=True)
     subject: Mapped[str] = mapped_column(String(200))
     body: Mapped[str | None] = mapped_column(Sealed("users.mail.body"))
     status: Mapped[str] = mapped_column(String(10))

@@ -169,7 +169,7 @@ async def test_a_list_costs_the_same_statements_however_long(world: World) -> No
 
 async def test_a_withdrawn_user_is_nobody(world: World) -> None:
     member = await world.member()
-    await world.run(update(users).values(email=None, deleted_at=world.clock()))
+    await world.run(update(users).values(email=None, email_index=None, deleted_at=world.clock()))
     assert (await world.ask("{ me { id } }", member))["data"] == {"me": None}
 
 

@@ -13,57 +13,49 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-WITHDRAWN = sa.CheckConstraint(
-    "deleted_at IS NULL OR email IS NULL", name=op.f("ck_user_account_withdrawn_is_anonymous")
-)
-MAIL_STATUS = sa.CheckConstraint("status IN ('QUEUED', 'SENT', 'FAILED')", name=op.f("ck_mail_status_known"))
-APPLICATION_STATUS = sa.CheckConstraint(
-    "status IN ('SUBMITTED', 'IN_REVIEW', 'CHANGES_REQUESTED', 'APPROVED', 'REJECTED')",
-    name=op.f("ck_partner_application_status_known"),
-)
-
-# Table: its CHECKs (which SQLite would drop when it copies the table), and length and nullability of each column.
-COLUMNS: dict[str, tuple[tuple[sa.CheckConstraint, ...], dict[str, tuple[int | None, bool]]]] = {
-    "user_account": (
-        (WITHDRAWN,),
-        {"email": (254, True), "name": (100, True), "phone": (20, True), "deletion_reason": (500, True)},
-    ),
-    "session": ((), {"device_name": (100, True), "ip_address": (45, True)}),
-    "signing_key": ((), {"private_key": (None, False)}),
-    "mail": ((MAIL_STATUS,), {"recipient": (254, False), "body": (None, True)}),
-    "partner_application": (
-        (APPLICATION_STATUS,),
-        {"representative_name": (100, False), "contact_phone": (20, False), "bank_account_number": (20, False)},
-    ),
+# Length and nullability of each column, by table.
+COLUMNS: dict[str, dict[str, tuple[int | None, bool]]] = {
+    "user_account": {"email": (254, True), "name": (100, True), "phone": (20, True), "deletion_reason": (500, True)},
+    "session": {"device_name": (100, True), "ip_address": (45, True)},
+    "signing_key": {"private_key": (None, False)},
+    "mail": {"recipient": (254, False), "body": (None, True)},
+    "partner_application": {
+        "representative_name": (100, False),
+        "contact_phone": (20, False),
+        "bank_account_number": (20, False),
+    },
 }
 KEYS = {"signing_key": "kid"}
 
 
 def places(table: str) -> dict[str, str]:
-    return {name: f"users.{table}.{name}" for name in COLUMNS[table][1]}
+    return {name: f"users.{table}.{name}" for name in COLUMNS[table]}
 
 
 def upgrade() -> None:
     connection = op.get_bind()
     op.drop_index("ix_mail_recipient", "mail")
-    with op.batch_alter_table("user_account", table_args=(WITHDRAWN,)) as batch:
+    with op.batch_alter_table("user_account") as batch:
         batch.drop_constraint("uq_user_account_email", type_="unique")
         batch.add_column(sa.Column("email_index", sa.String(43), nullable=True))
         batch.add_column(sa.Column("phone_index", sa.String(43), nullable=True))
     op.add_column("mail", sa.Column("recipient_index", sa.String(43), nullable=False, server_default=""))
     write_indexes(connection)
-    for table, (checks, columns) in COLUMNS.items():
-        with op.batch_alter_table(table, table_args=checks) as batch:
+    for table, columns in COLUMNS.items():
+        with op.batch_alter_table(table) as batch:
             for name, (length, nullable) in columns.items():
                 if length is not None:
                     batch.alter_column(
                         name, existing_type=sa.String(length), type_=sa.Text(), existing_nullable=nullable
                     )
         seal_plain(connection, table, places(table), KEYS.get(table, "id"))
-    with op.batch_alter_table("user_account", table_args=(WITHDRAWN,)) as batch:
+    with op.batch_alter_table("user_account") as batch:
         batch.create_unique_constraint("uq_user_account_email_index", ["email_index"])
+        for name in ("email", "phone"):
+            rule = f"({name} IS NULL) = ({name}_index IS NULL)"
+            batch.create_check_constraint(op.f(f"ck_user_account_{name}_is_found"), rule)
         batch.create_index("ix_user_account_phone_index", ["phone_index"])
-    with op.batch_alter_table("mail", table_args=(MAIL_STATUS,)) as batch:
+    with op.batch_alter_table("mail") as batch:
         batch.alter_column("recipient_index", existing_type=sa.String(43), existing_nullable=False, server_default=None)
         batch.create_index("ix_mail_recipient_index", ["recipient_index"])
 
@@ -90,22 +82,24 @@ def _columns(*names: str) -> list[sa.ColumnClause[str]]:
 
 def downgrade() -> None:
     connection = op.get_bind()
-    with op.batch_alter_table("user_account", table_args=(WITHDRAWN,)) as batch:
+    with op.batch_alter_table("user_account") as batch:
         batch.drop_constraint("uq_user_account_email_index", type_="unique")
         batch.drop_index("ix_user_account_phone_index")
+        for name in ("email", "phone"):
+            batch.drop_constraint(op.f(f"ck_user_account_{name}_is_found"), type_="check")
     op.drop_index("ix_mail_recipient_index", "mail")
-    for table, (checks, columns) in COLUMNS.items():
+    for table, columns in COLUMNS.items():
         open_sealed(connection, table, places(table), KEYS.get(table, "id"))
-        with op.batch_alter_table(table, table_args=checks) as batch:
+        with op.batch_alter_table(table) as batch:
             for name, (length, nullable) in columns.items():
                 if length is not None:
                     batch.alter_column(
                         name, existing_type=sa.Text(), type_=sa.String(length), existing_nullable=nullable
                     )
-    with op.batch_alter_table("user_account", table_args=(WITHDRAWN,)) as batch:
+    with op.batch_alter_table("user_account") as batch:
         batch.drop_column("email_index")
         batch.drop_column("phone_index")
         batch.create_unique_constraint("uq_user_account_email", ["email"])
-    with op.batch_alter_table("mail", table_args=(MAIL_STATUS,)) as batch:
+    with op.batch_alter_table("mail") as batch:
         batch.drop_column("recipient_index")
         batch.create_index("ix_mail_recipient", ["recipient"])
