@@ -18,8 +18,8 @@ run: install ## Start the whole shop in one process on http://127.0.0.1:4000 (DU
 test: install ## Run every test; throw-away servers are started for it (REQUIRE_SERVICES=1: none may be missing)
 	$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
 
-fuzz: install ## schemathesis over REST with its default budget, as each kind of caller
-	$(BIN)/python -m tests.dure.fuzz
+fuzz: install ## schemathesis over REST and the graph with its default budget, as each kind of caller (FUZZ_ARGS="mariadb partner")
+	$(BIN)/python -m tests.dure.fuzz $(FUZZ_ARGS)
 
 check: install ## Lint, types (mypy strict), import contracts
 	$(BIN)/ruff check .

@@ -15,7 +15,8 @@ from openapi_spec_validator import validate
 
 from dure.demo_data.people import SELLERS
 from dure.settings import ROOT
-from tests.dure.fuzz import UNLIMITED, fuzz, tokens
+from tests.dure.fuzz import UNLIMITED, fuzz_rest
+from tests.dure.fuzz_people import tokens
 from tests.dure.rest import Rest, demo_password, people
 from tests.dure.shop import Buyer, ShopProcess
 
@@ -209,7 +210,7 @@ def test_the_openapi_document_is_valid() -> None:
 @pytest.mark.parametrize("kind", ["anonymous", "partner"])
 async def test_generated_requests_never_meet_a_server_error(copied: tuple[ShopProcess, Buyer], kind: str) -> None:
     """Statuses, media types and bodies of the answers are those of the document (`make fuzz`: the default budget)."""
-    shop, _ = copied
+    shop, buyer = copied
     await shop.start(**UNLIMITED)
-    done = await asyncio.to_thread(fuzz, shop.url, (await tokens(shop))[kind], examples=5)
+    done = await asyncio.to_thread(fuzz_rest, shop.url, (await tokens(shop, buyer))[kind], examples=5)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
