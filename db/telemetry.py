@@ -206,6 +206,12 @@ def traceparent_of(span: Span) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
+def begin(pick: Callable[[Meters], Counter], *labels: str) -> None:
+    """Show a counter before it first counts, so that a rate sees the first time too."""
+    if _meters is not None:
+        pick(_meters).labels(*labels)
+
+
 def count(pick: Callable[[Meters], Counter], amount: int, *labels: str) -> None:
     """Add to a counter, where the process has instruments."""
     if _meters is not None and amount:

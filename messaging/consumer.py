@@ -71,6 +71,8 @@ class Consumer:
     async def start(self) -> None:
         """Declare the queue and begin."""
         types = sorted(self._handlers)
+        for type in types:
+            telemetry.begin(lambda meters: meters.failed, self._queue, type)
         self._subscription = await self._broker.consume(self._queue, types, self.handle, prefetch=self._prefetch)
 
     async def stop(self) -> None:

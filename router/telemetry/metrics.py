@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from router.errors import RequestErrorCode
 from router.telemetry.tracing import Tracing
 from router.telemetry.usage import OTHER, Usage
 
@@ -52,8 +53,6 @@ class Telemetry:
         self._shared_failures = self._counter(
             "router_shared_store_failures", "Uses of the Redis that routers share which it did not serve", "use"
         )
-        for use in ("rate_limits", "persisted"):
-            self._shared_failures.labels(use)
         self._sizes = self._gauge("router_cache_entries", "Entries of a cache", "cache")
         self._breakers = self._gauge(
             "router_subgraph_breaker_state", "1 for the state a breaker is in", "subgraph", "state"
@@ -63,6 +62,7 @@ class Telemetry:
         self._settled.set(1)
         self._broken = self._gauge("router_persisted_operations_broken", "Published operations that cannot be run")
         self.sockets = self._gauge("router_websockets", "Open WebSockets")
+        self._begin_at_zero()
         self._by_status: dict[int, Histogram] = {}
         self._by_subgraph: dict[str, Histogram] = {}
         self._by_operation: dict[tuple[str, str], Histogram] = {}
@@ -102,6 +102,7 @@ class Telemetry:
 
     def breaker(self, subgraph: str, state: str) -> None:
         """The breaker of a subgraph is in this state now: ``closed``, ``open`` or ``half_open``."""
+        self._failures.labels(subgraph)
         for each in ("closed", "open", "half_open"):
             self._breakers.labels(subgraph, each).set(each == state)
 
@@ -152,6 +153,16 @@ class Telemetry:
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format, for an internal port."""
         return generate_latest(self.registry)
+
+    def _begin_at_zero(self) -> None:
+        """What can be counted is shown before it first happens: a rate sees the first one too."""
+        for use in ("rate_limits", "persisted"):
+            self._shared_failures.labels(use)
+        self._requests.labels("500")
+        for outcome in ("accepted", "refused"):
+            self._reloads.labels(outcome)
+        for code in RequestErrorCode:
+            self._errors.labels(code.value)
 
     def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
         return Histogram(name, meaning, labels, buckets=BUCKETS, registry=self.registry)

@@ -62,6 +62,7 @@ async def supervise(workers: list[Worker]) -> None:
 
     async def keep(worker: Worker) -> None:
         meters = telemetry.meters()
+        telemetry.begin(lambda each: each.restarts, worker.name)
         while True:
             try:
                 if meters is not None:
