@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 EXPLORER := clients/explorer/dist/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz install schema docs bench flash-sale bench-router bench-peers differential clean
+.PHONY: help run test check fuzz install schema docs bench flash-sale bench-router bench-cache bench-peers differential clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ flash-sale: install ## 5,000 customers, 500 units, Redis flushed and a service k
 
 bench-router: install ## CPU a request of the router, beside the gateways installed in PEERS=DIR
 	@$(BIN)/python -m benchmarks.router
+
+bench-cache: install ## CPU a request of hot pages with the router's cache and without (REQUESTS=1500 REDIS_URL=...)
+	@$(BIN)/python -m benchmarks.cache
 
 bench-peers: ## Install other gateways from npm, to be measured with PEERS=benchmarks/router/peers
 	cd benchmarks/router/peers && npm install --no-audit --no-fund
