@@ -1,4 +1,8 @@
-"""The shop by REST alone: a newcomer and a seller use every endpoint, and its refusals have their status."""
+"""A newcomer and a seller use every REST endpoint, and its refusals have their status.
+
+What has no endpoint among the eighteen goes over GraphQL: confirming an e-mail address, publishing a product, and the
+start of a card's registration.
+"""
 
 from __future__ import annotations
 
@@ -144,26 +148,44 @@ async def test_everything_the_bindings_offer_is_used_by_a_buyer_and_a_seller(
         assert (result["status"], result["amount"]) == ("DONE", order["total"])
 
         await _by_window(buyer, await _order(buyer, shown["variants"][0], address["id"], None))
+        await _by_deposit(buyer, await _order(buyer, shown["variants"][0], address["id"], None))
         shipment = await seller.done(
             "POST /delivery/process-delivery", {"orderId": order["id"]}, status=201, keyed=True
         )
         seen = await buyer.done("GET /delivery/deliveries/{deliveryId}", deliveryId=shipment["id"])
         assert [line["quantity"] for line in seen["lines"]] == [1]
         history = await buyer.done("GET /order/orders")
-        assert history["totalCount"] == 2
+        assert history["totalCount"] == 3
         assert buyer.used == {entry["call"] for entry in BINDINGS["endpoints"]}
         assert len(buyer.used) == 18
         await _refusals(buyer, seller, user, paid)
+
+
+async def _awaiting(buyer: Rest, order: dict[str, Any]) -> None:
+    deadline = time.monotonic() + 30
+    while (await buyer.done("GET /order/orders/{orderId}", orderId=order["id"]))["status"] != "AWAITING_PAYMENT":
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def _by_deposit(buyer: Rest, order: dict[str, Any]) -> None:
+    """The other body of the same endpoint: an account is opened for the order, once for the key."""
+    await _awaiting(buyer, order)
+    wish, path = {"orderId": order["id"], "bankCode": "88", "holderName": "구매자"}, "/payments/process-payment"
+    key = secrets.token_hex(8)
+    (status, payment), again = [await buyer.send("POST", path, wish, key=key) for _ in range(2)]
+    assert (status, payment["status"]) == (200, "WAITING_FOR_DEPOSIT"), payment
+    assert again == (200, payment)
+    assert payment["virtualAccount"]["accountNumber"]
+    status, problem = await buyer.send("POST", path, {**wish, "bankCode": "000"}, key=secrets.token_hex(8))
+    assert status == 422, problem
 
 
 async def _by_window(buyer: Rest, order: dict[str, Any]) -> None:
     window = {"orderId": order["number"], "amount": int(order["total"]["amount"])}
     status, told = await buyer.send("POST", "/provider/simulator/payment-window", window)
     assert status == 200, told
-    deadline = time.monotonic() + 30
-    while (await buyer.done("GET /order/orders/{orderId}", orderId=order["id"]))["status"] != "AWAITING_PAYMENT":
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    await _awaiting(buyer, order)
     pay = {"paymentKey": told["paymentKey"], "orderNumber": order["number"], "amount": order["total"]["amount"]}
     payment = await buyer.done("POST /payments/process-payment", pay, keyed=True)
     assert payment["status"] == "DONE"
