@@ -62,6 +62,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder like the repository's, with ports that nobody uses."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("node_modules"))
     (tmp_path / ".venv").symlink_to(sys.prefix)
+    for name in ("schema", "dure"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
@@ -100,15 +102,23 @@ def run(commands: list[str], folder: Path, node_modules: Path) -> Iterator[str]:
     yield from printed.read_text().split(MARK)
 
 
-RUN = [page for page in PAGES if steps(page.read_text(encoding="utf-8"))]
+def router_alone() -> str:
+    """The README's part on the router."""
+    return (ROOT / "README.md").read_text(encoding="utf-8").partition("## The router alone")[2].partition("\n## ")[0]
+
+
+RUN = {page.stem: text for page in PAGES if steps(text := page.read_text(encoding="utf-8"))} | {
+    "the-router-alone": router_alone()
+}
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_the_commands_answer_what_the_page_says(page: Path, folder: Path, node_modules: Path) -> None:
+@pytest.mark.parametrize("page", RUN)
+def test_the_commands_answer_what_the_page_says(page: str, folder: Path, node_modules: Path) -> None:
     for binary, package in (("curl", "curl"), ("redis-server", "redis-server")):
         find(binary, package)
-    todo = steps(page.read_text(encoding="utf-8"))
+    todo = steps(RUN[page])
+    assert todo
     commands = with_free_ports(folder, [step.commands for step in todo])
     for step, printed in zip(todo, run(commands, folder, node_modules), strict=False):
         assert step.answer is None or as_shown(step.answer, printed), f"{step.commands}\n{printed}"

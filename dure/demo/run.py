@@ -26,9 +26,11 @@ async def run(url: str) -> bool:
             await visit.whole()
         except Unexpected as error:
             errors.print(f"[red]✗ {escape(str(error))}[/red]", soft_wrap=True)
-        except aiohttp.ClientError as error:
-            told = f"[red]✗ no shop at {url}:[/red] {escape(str(error))}; start one with `make run`"
+        except aiohttp.ClientConnectionError:
+            told = f"[red]✗ no shop at {url}:[/red] start one with `make run`; one at another port: DURE_PORT=..."
             errors.print(told, soft_wrap=True)
+        except aiohttp.ClientError as error:
+            errors.print(f"[red]✗ {url} answers as no shop does:[/red] {escape(str(error))}", soft_wrap=True)
         else:
             console.print(f"[bold green]All {visit.steps} steps as they must be.[/bold green]")
             return True

@@ -9,6 +9,7 @@ import pytest
 from graphql import OperationDefinitionNode, parse, validate
 
 from dure.demo_data.catalogue import NUTRIENTS, items
+from dure.demo_data.people import CUSTOMERS
 from dure.demo_data.projects import demo_projects
 from dure.serve import EXAMPLES
 from dure.settings import ROOT
@@ -46,3 +47,4 @@ def test_what_the_examples_name_is_in_the_demo(examples: dict[str, Any]) -> None
     assert examples["ProjectPage"]["slug"] in {project.slug for project in demo_projects(datetime.now(UTC))}
     nutrients = {global_id("Nutrient", nutrient.id) for nutrient in NUTRIENTS.values()}
     assert examples["SearchProducts"]["nutrient"] in nutrients
+    assert examples["LogIn"]["email"] in {f"customer{customer.number}@people.example" for customer in CUSTOMERS}
