@@ -47,7 +47,7 @@ from subgraphs.funding.types import (
     post_seen,
     project_seen,
 )
-from subgraphs.kit.caching import kept
+from subgraphs.kit.caching import NEVER, kept
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
 from subgraphs.kit.ids import local_id, named_id, parse_id
@@ -98,7 +98,7 @@ class Query:
         )
         return connection_of(page, lambda: info.context.loaders.count(search.count(wanted)))
 
-    @strawberry.field
+    @strawberry.field(directives=[NEVER])
     async def recommended_projects(self, info: Info, first: int | None = 10) -> list[Project] | None:
         rows = await info.context.loaders.rows(search.recommended(info.context.identity.user_id, page_size(first, 10)))
         return [Project.of(row) for row in rows]
