@@ -15,7 +15,7 @@ from router.executor.decode import decode_response
 from router.executor.deferred import CompiledDeferred, DeferredParts, compile_deferred
 from router.executor.entity_cache.compiled import Caching
 from router.executor.failures import failed_fetch
-from router.executor.fetch import RootFetch, compile_fetch, measured, request_for
+from router.executor.fetch import RootFetch, compile_fetch, request_for, sent
 from router.executor.json_bytes import write_json
 from router.executor.passthrough import RawTransport, data_of, verbatim_fetch
 from router.executor.paths import in_shape
@@ -25,6 +25,8 @@ from router.executor.sharing import all_fetches, isolated_entities
 from router.executor.transport import SubgraphResponse, Transport
 from router.query_plan.nodes import Defer, DeferredNode, Fetch, Parallel, PlanNode, QueryPlan, Subscription
 from router.query_plan.nodes import Sequence as SequenceNode
+from router.telemetry import tracing
+from router.telemetry.tracing import Tracing
 
 Data = dict[str, Any]
 Transports = Mapping[str, Transport]
@@ -113,7 +115,7 @@ class CompiledPlan:
 
     async def _pass_through(self, fetch: Fetch, transport: RawTransport, run: Run) -> bytes:
         try:
-            body = await measured(fetch, run, transport.execute_raw(request_for(fetch, run, {})))
+            body = await sent(fetch, run, request_for(fetch, run, {}), transport.execute_raw)
             answer = data_of(body)
             if answer is not None:
                 return answer
@@ -125,21 +127,31 @@ class CompiledPlan:
     async def _events(self, base: Run) -> AsyncGenerator[bytes, None]:
         source = self._source
         assert source is not None
-        root = RootFetch(source)
+        root, request = RootFetch(source), request_for(source, base, {})
+        traces = base.context.telemetry.tracing if base.context.telemetry is not None else Tracing(None)
+        span, request.headers = traces.fetching(source.subgraph, source.kind, request.headers)
+        failed = False
         try:
             transport = base.transports.get(source.subgraph)
             if transport is None:
                 raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
-            async with _closing(transport.subscribe(request_for(source, base, {}))) as events:
+            async with _closing(transport.subscribe(request)) as events:
                 async for event in events:
-                    run = self._run(base.variables, base.transports, base.context)
-                    root.merge(run, event)
-                    await self._step(run)
-                    yield self._answer(run)
+                    # What an event needs is fetched below the event, not below a stream that lives for hours.
+                    with traces.event(source.subgraph, base.context.headers) as headers:
+                        context = replace(base.context, headers=headers)
+                        run = self._run(base.variables, base.transports, context)
+                        root.merge(run, event)
+                        await self._step(run)
+                        answer = self._answer(run)
+                    yield answer
         except SubgraphError as error:
             # The stream is over: clients learn why, and may subscribe again.
-            failed = failed_fetch(error, source.subgraph, [], base.context.trace_id)
-            yield write_json({"data": None, "errors": [failed]})
+            failed = True
+            told = failed_fetch(error, source.subgraph, [], base.context.trace_id)
+            yield write_json({"data": None, "errors": [told]})
+        finally:
+            tracing.end(span, failed=failed)
 
     async def _increments(self, run: Run, known: Data | None) -> AsyncGenerator[bytes, None]:
         # Tasks of our own, not a task group: a stream may be read, and left, by other tasks than the one it began in.

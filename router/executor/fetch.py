@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from opentelemetry.trace import Span
@@ -18,7 +18,7 @@ from router.executor.merge import copied, merge_object
 from router.executor.paths import DataPath, Object, response_path, walk_located
 from router.executor.representations import Collect, Targets, compile_collect
 from router.executor.run import Run, Sent, Step
-from router.executor.transport import SubgraphRequest, SubgraphResponse, Transport
+from router.executor.transport import SubgraphRequest, SubgraphResponse
 from router.query_plan.nodes import EntityFetch, Fetch, Items, Key, Path
 from router.telemetry import tracing
 
@@ -69,31 +69,36 @@ async def call(fetch: Fetch, run: Run, request: SubgraphRequest, representations
         raise SubgraphError(RequestErrorCode.SUBGRAPH_UNREACHABLE, "The subgraph is not configured.")
     kept = run.kept.get(fetch.id)
     if kept is None or run.context.cache is None:
-        return await _send(fetch, run, transport, request, representations)
+        return await sent(fetch, run, request, transport.execute, representations)
 
     async def send(part: SubgraphRequest, count: int) -> SubgraphResponse:
-        return await _send(fetch, run, transport, part, count)
+        return await sent(fetch, run, part, transport.execute, count)
 
     return await ask(kept, run.context.cache, request, send)
 
 
-async def _send(
-    fetch: Fetch, run: Run, transport: Transport, request: SubgraphRequest, representations: int
-) -> SubgraphResponse:
+async def sent(
+    fetch: Fetch,
+    run: Run,
+    request: SubgraphRequest,
+    send: Callable[[SubgraphRequest], Awaitable[T]],
+    representations: int = 0,
+) -> T:
+    """Send a request, as a span of its own. Raises SubgraphError, whatever the transport did."""
     span: Span | None = None
     if run.context.telemetry is not None:
         # Subgraphs' own spans hang below the fetch's.
         span, request.headers = run.context.telemetry.tracing.fetching(fetch.subgraph, fetch.kind, request.headers)
     failed = True
     try:
-        response = await measured(fetch, run, transport.execute(request), representations)
+        response = await _measured(fetch, run, send(request), representations)
         failed = False
         return response
     finally:
         tracing.end(span, failed=failed)
 
 
-async def measured(fetch: Fetch, run: Run, sending: Awaitable[T], representations: int = 0) -> T:
+async def _measured(fetch: Fetch, run: Run, sending: Awaitable[T], representations: int) -> T:
     """Wait for a transport and take down what it cost. Raises SubgraphError, whatever the transport did."""
     started = time.perf_counter()
     failed = True

@@ -85,6 +85,21 @@ class Tracing:
         span = self.tracer.start_span(f"fetch {subgraph}", remote(headers.get(HEADER)), SpanKind.CLIENT, attributes)
         return span, {**headers, HEADER: traceparent_of(span)}
 
+    @contextmanager
+    def event(self, subgraph: str, headers: dict[str, str]) -> Iterator[dict[str, str]]:
+        """One event of a subscription: the headers to fetch what it needs with."""
+        if self.tracer is None:
+            yield headers
+            return
+        span = self.tracer.start_span(f"event {subgraph}", remote(headers.get(HEADER)), SpanKind.CONSUMER)
+        try:
+            yield {**headers, HEADER: traceparent_of(span)}
+        except BaseException as error:
+            _failed(span, error)
+            raise
+        finally:
+            span.end()
+
 
 def remote(traceparent: str | None) -> Context:
     """The context to start a span in: a child of ``traceparent``, or a root. Never what OpenTelemetry has around."""
