@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among, insert_rows, update_rows
 from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.delivery import DeliveryAccepted, DeliveryCanceled, DeliveryRejected
@@ -33,11 +34,9 @@ async def request(tx: AsyncConnection, requests: Sequence[DeliveryRequested], no
     homes = await _homes(tx, [each.address_id for each in new])
     accepted = [each for each in new if _is_theirs(homes.get(each.address_id), each.buyer_id)]
     made = await _ship(tx, accepted, homes, now)
-    await _decide(tx, [(each, each in accepted) for each in new])
-    return [
-        await _answer(tx, states[order_id], made.get(order_id), order_id in {each.order_id for each in new})
-        for order_id in wanted
-    ]
+    fresh, taken = {each.order_id for each in new}, {each.order_id for each in accepted}
+    await _decide(tx, [(each, each.order_id in taken) for each in new])
+    return [await _answer(tx, states[order_id], made.get(order_id), order_id in fresh) for order_id in wanted]
 
 
 async def cancel(tx: AsyncConnection, requests: Sequence[DeliveryCancelRequested]) -> list[EventData]:
@@ -66,6 +65,10 @@ async def cancel(tx: AsyncConnection, requests: Sequence[DeliveryCancelRequested
     ]
 
 
+_LOCK = select(deliveries).where(among(deliveries.c.order_id, "ids")).order_by(deliveries.c.order_id).with_for_update()
+_HOMES = select(addresses).where(among(addresses.c.id, "ids"), addresses.c.deleted_at.is_(None))
+
+
 async def _lock(tx: AsyncConnection, buyers: Mapping[str, str | None]) -> Rows:
     """The orders' rows, made if need be, held until the commit; in one order, so that nobody waits in a circle."""
     order_ids = sorted(buyers)
@@ -73,15 +76,13 @@ async def _lock(tx: AsyncConnection, buyers: Mapping[str, str | None]) -> Rows:
         {"order_id": order_id, "buyer_id": buyers[order_id], "paid": False, "finished": False} for order_id in order_ids
     ]
     await insert_ignore(tx, deliveries, rows)
-    query = select(deliveries).where(deliveries.c.order_id.in_(order_ids)).order_by(deliveries.c.order_id)
-    return {row.order_id: row for row in await tx.execute(query.with_for_update())}
+    return {row.order_id: row for row in await tx.execute(_LOCK, {"ids": order_ids})}
 
 
 async def _homes(tx: AsyncConnection, address_ids: Sequence[str]) -> Rows:
     if not address_ids:
         return {}
-    query = select(addresses).where(addresses.c.id.in_(address_ids), addresses.c.deleted_at.is_(None))
-    return {row.id: row for row in await tx.execute(query)}
+    return {row.id: row for row in await tx.execute(_HOMES, {"ids": address_ids})}
 
 
 def _is_theirs(home: Row[Any] | None, buyer_id: str) -> bool:
@@ -107,8 +108,8 @@ async def _ship(
                 if (line.partner_id or "") == seller_id
             ]
     if parcels:
-        await tx.execute(insert(shipments), parcels)
-        await tx.execute(insert(shipment_lines), contents)
+        await insert_rows(tx, shipments, parcels)
+        await insert_rows(tx, shipment_lines, contents)
     return made
 
 
@@ -136,33 +137,18 @@ def snapshot(home: Row[Any]) -> dict[str, str | None]:
 
 
 async def _decide(tx: AsyncConnection, decisions: Sequence[tuple[DeliveryRequested, bool]]) -> None:
-    if not decisions:
-        return
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.order_id == bindparam("b_order_id"))
-        .values(
-            state=bindparam("b_state"),
-            reason=bindparam("b_reason"),
-            buyer_id=bindparam("b_buyer_id"),
-            address_id=bindparam("b_address_id"),
-            finished=bindparam("b_finished"),
-        )
-    )
-    await tx.execute(
-        statement,
-        [
-            {
-                "b_order_id": each.order_id,
-                "b_state": (DeliveryState.ACCEPTED if accepted else DeliveryState.REJECTED).value,
-                "b_reason": None if accepted else "address",
-                "b_buyer_id": each.buyer_id,
-                "b_address_id": each.address_id if accepted else None,
-                "b_finished": not accepted,
-            }
-            for each, accepted in decisions
-        ],
-    )
+    rows = [
+        {
+            "order_id": each.order_id,
+            "state": (DeliveryState.ACCEPTED if accepted else DeliveryState.REJECTED).value,
+            "reason": None if accepted else "address",
+            "buyer_id": each.buyer_id,
+            "address_id": each.address_id if accepted else None,
+            "finished": not accepted,
+        }
+        for each, accepted in decisions
+    ]
+    await update_rows(tx, deliveries, rows, where=["order_id"])
 
 
 async def _answer(tx: AsyncConnection, row: Row[Any], made: list[str] | None, new: bool) -> EventData:

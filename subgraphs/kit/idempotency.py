@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, MetaData, String, Table, Text, bindparam, delete, select, tuple_
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.base import TABLE_OPTIONS
+from db.bulk import update_rows
 from db.columns import UtcDateTime
 from db.statements import insert_ignore
 from subgraphs.kit.errors import Rejected
@@ -108,18 +109,11 @@ async def answer(tx: AsyncConnection, table: Table, answers: Sequence[tuple[Requ
     """Keep what was answered, JSON-able, in the transaction that did it."""
     if not answers:
         return
-    statement = (
-        table.update()
-        .where(table.c.scope == bindparam("b_scope"), table.c.key == bindparam("b_key"))
-        .values(answer=bindparam("b_answer"))
-    )
-    await tx.execute(
-        statement,
-        [
-            {"b_scope": request.scope, "b_key": request.key, "b_answer": orjson.dumps(given).decode()}
-            for request, given in answers
-        ],
-    )
+    rows = [
+        {"scope": request.scope, "key": request.key, "answer": orjson.dumps(given).decode()}
+        for request, given in answers
+    ]
+    await update_rows(tx, table, rows, where=["scope", "key"])
 
 
 async def prune(tx: AsyncConnection, table: Table, now: datetime) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.base import table_of
+from db.bulk import among
 from db.failpoints import failpoint
 from db.statements import insert_ignore, upsert
 from messaging.consumer import Handler
@@ -19,6 +20,7 @@ from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
 from messaging.events.orders import (
     OrderConfirmed,
     OrderPaid,
+    ReturnChanged,
     StockCommitRequested,
     StockReleaseRequested,
     StockReservationRequested,
@@ -29,6 +31,7 @@ from subgraphs.kit.copies import keep, newest
 from subgraphs.products import models, stock
 from subgraphs.products.flash import redeem
 from subgraphs.products.purchasable import SOURCE, variants_changed
+from subgraphs.products.restocking import restock
 from subgraphs.products.search_index import index_products
 from subgraphs.products.shop import MEMBER, PARTNER, Shop
 
@@ -46,6 +49,7 @@ def handlers(shop: Shop) -> Mapping[type[EventData], Handler]:
         StockReservationRequested: steps.reserve,
         StockCommitRequested: steps.commit,
         StockReleaseRequested: steps.release,
+        ReturnChanged: steps.returned,
         OrderPaid: order_paid,
         OrderConfirmed: order_confirmed,
         ShipmentChanged: Shipments(shop).changed,
@@ -98,6 +102,11 @@ class StockSteps:
 
         return committed
 
+    async def returned(self, tx: AsyncConnection, events: Sequence[Event[ReturnChanged]]) -> Hook | None:
+        """What came back and can be sold again is stock again."""
+        touched = sorted(await restock(tx, [event.data for event in events], self._shop.now()))
+        return (lambda: self._later(self._shop.tell_stock(touched))) if touched else None
+
     def _later(self, telling: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(telling)
         self._telling.add(task)  # or the task may be collected before it has run
@@ -121,6 +130,13 @@ class Shipments:
         await _received(tx, [each.data.order_id for each in events if each.data.order_id and each.data.order_delivered])
 
 
+_COUNT_SOLD = (
+    update(PRODUCT)
+    .where(PRODUCT.c.id == bindparam("b_id"))
+    .values(sold_count=PRODUCT.c.sold_count + bindparam("b_units"))
+)
+
+
 async def order_paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) -> None:
     """Remember who bought what, and count what sells."""
     await redeem.paid(tx, events)
@@ -134,9 +150,8 @@ async def order_paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) ->
     for variant_id, product_id in products.items():
         sold[product_id] = sold.get(product_id, 0) + units[variant_id]
     if sold:
-        counted = update(PRODUCT).where(PRODUCT.c.id == bindparam("b_id"))
         rows = [{"b_id": product_id, "b_units": count} for product_id, count in sorted(sold.items())]
-        await tx.execute(counted.values(sold_count=PRODUCT.c.sold_count + bindparam("b_units")), rows)
+        await tx.execute(_COUNT_SOLD, rows)
 
 
 async def order_confirmed(tx: AsyncConnection, events: Sequence[Event[OrderConfirmed]]) -> None:
@@ -207,9 +222,12 @@ async def shipping_profile_changed(tx: AsyncConnection, events: Sequence[Event[S
     )
 
 
+_PRODUCTS_OF = select(VARIANT.c.id, VARIANT.c.product_id).where(among(VARIANT.c.id, "variants"))
+
+
 async def _products_of(tx: AsyncConnection, variant_ids: Iterable[str]) -> dict[str, str]:
-    query = select(VARIANT.c.id, VARIANT.c.product_id).where(VARIANT.c.id.in_(sorted(set(variant_ids))))
-    return {row.id: row.product_id for row in await tx.execute(query)}
+    wanted = {"variants": sorted(set(variant_ids))}
+    return {row.id: row.product_id for row in await tx.execute(_PRODUCTS_OF, wanted)}
 
 
 async def _remember_purchases(

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among
 from messaging.events.products import ProductChanged, VariantChanged
 from messaging.outbox import record
 from subgraphs.products.domain import ProductStatus
@@ -35,15 +36,15 @@ _JOINED = VARIANT.join(PRODUCT, PRODUCT.c.id == VARIANT.c.product_id).outerjoin(
 )
 
 
+_PURCHASABLE = select(VARIANT.c.id).select_from(_JOINED).where(among(VARIANT.c.id, "variants"), purchasable())
+
+
 async def purchasable_variants(tx: AsyncConnection, variant_ids: Iterable[str]) -> set[str]:
     """Those of the variants that can be bought."""
     wanted = sorted(set(variant_ids))
     found: set[str] = set()
     for start in range(0, len(wanted), CHUNK):
-        chunk = VARIANT.c.id.in_(wanted[start : start + CHUNK])
-        found |= set(
-            (await tx.execute(select(VARIANT.c.id).select_from(_JOINED).where(chunk, purchasable()))).scalars()
-        )
+        found |= set((await tx.execute(_PURCHASABLE, {"variants": wanted[start : start + CHUNK]})).scalars())
     return found
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among, insert_rows
 from db.statements import insert_ignore, skip_locked
 from messaging.events import EventData
 from messaging.events.orders import StockReservationRequested
@@ -219,10 +220,22 @@ async def open_reservations(
     await insert_ignore(tx, RESERVATION, [{"order_id": order_id, **new} for order_id in sorted(set(orders))])
 
 
+_LOCK = (
+    select(RESERVATION)
+    .where(among(RESERVATION.c.order_id, "orders"))
+    .order_by(RESERVATION.c.order_id)
+    .with_for_update()
+)
+_LINES = select(LINE).where(among(LINE.c.order_id, "orders")).order_by(LINE.c.order_id, LINE.c.variant_id)
+_SET_STATE = (
+    update(RESERVATION)
+    .where(among(RESERVATION.c.order_id, "orders"))
+    .values(state=bindparam("b_state"), updated_at=bindparam("b_now"))
+)
+
+
 async def lock_reservations(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, Row[Any]]:
-    wanted = RESERVATION.c.order_id.in_(sorted(set(orders)))
-    query = select(RESERVATION).where(wanted).order_by(RESERVATION.c.order_id).with_for_update()
-    return {row.order_id: row for row in await tx.execute(query)}
+    return {row.order_id: row for row in await tx.execute(_LOCK, {"orders": sorted(set(orders))})}
 
 
 def _in_state(rows: Mapping[str, Row[Any]], *states: ReservationState) -> list[str]:
@@ -234,9 +247,8 @@ async def _lines(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, dict[s
     wanted = list(orders)
     if not wanted:
         return {}
-    query = select(LINE).where(LINE.c.order_id.in_(wanted)).order_by(LINE.c.order_id, LINE.c.variant_id)
     lines: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in await tx.execute(query):
+    for row in await tx.execute(_LINES, {"orders": wanted}):
         lines[row.order_id][row.variant_id] = row.quantity
     return lines
 
@@ -247,15 +259,13 @@ async def add_lines(tx: AsyncConnection, orders: Sequence[Wanted]) -> None:
         for order in orders
         for variant, units in order.units.items()
     ]
-    if rows:
-        await tx.execute(insert(LINE), rows)
+    await insert_rows(tx, LINE, rows)
 
 
 async def _set_state(tx: AsyncConnection, orders: Iterable[str], state: ReservationState, now: datetime) -> None:
     wanted = list(orders)
     if wanted:
-        changed = update(RESERVATION).where(RESERVATION.c.order_id.in_(wanted))
-        await tx.execute(changed.values(state=state.value, updated_at=now))
+        await tx.execute(_SET_STATE, {"orders": wanted, "b_state": state.value, "b_now": now})
 
 
 async def refuse(tx: AsyncConnection, short: Mapping[str, Mapping[str, int]], now: datetime) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Update, case, insert, select, update
+import orjson
+from sqlalchemy import ColumnElement, Text, Update, bindparam, case, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among, insert_rows
 from subgraphs.kit.ids import new_ulid
 from subgraphs.products.domain import StockMovementType
 from subgraphs.products.models import StockLevel, StockMovement
@@ -55,18 +57,20 @@ class Change:
     reason: str | None = None
 
 
+_LOCK = (
+    select(LEVEL.c.variant_id, LEVEL.c.on_hand, LEVEL.c.reserved, LEVEL.c.allocated)
+    .where(among(LEVEL.c.variant_id, "variants"))
+    .order_by(LEVEL.c.variant_id)
+    .with_for_update()
+)
+
+
 async def lock_levels(tx: AsyncConnection, variant_ids: Iterable[str]) -> dict[str, Level]:
     """The levels of the variants that have one, locked until the transaction ends."""
     wanted = sorted(set(variant_ids))
     levels: dict[str, Level] = {}
     for start in range(0, len(wanted), CHUNK):
-        query = (
-            select(LEVEL.c.variant_id, LEVEL.c.on_hand, LEVEL.c.reserved, LEVEL.c.allocated)
-            .where(LEVEL.c.variant_id.in_(wanted[start : start + CHUNK]))
-            .order_by(LEVEL.c.variant_id)
-            .with_for_update()
-        )
-        for row in await tx.execute(query):
+        for row in await tx.execute(_LOCK, {"variants": wanted[start : start + CHUNK]}):
             levels[row.variant_id] = Level(row.on_hand, row.reserved, row.allocated)
     return levels
 
@@ -88,16 +92,46 @@ async def apply(tx: AsyncConnection, levels: Mapping[str, Level], changes: Seque
     variants = sorted(sums)
     for start in range(0, len(variants), CHUNK):
         chunk = {variant: sums[variant] for variant in variants[start : start + CHUNK]}
-        changed = await tx.execute(move_units(chunk, now))
-        if changed.rowcount != len(chunk):
-            raise Oversold(f"{len(chunk) - changed.rowcount} of {len(chunk)} levels could not be changed")
-    await tx.execute(insert(MOVEMENT), movements)
+        changed = await _move(tx, chunk, now)
+        if changed != len(chunk):
+            raise Oversold(f"{len(chunk) - changed} of {len(chunk)} levels could not be changed")
+    await insert_rows(tx, MOVEMENT, movements)
+
+
+_DELTAS = {
+    "sqlite": "json_extract(value, '$[0]') AS variant, json_extract(value, '$[1]') AS on_hand, "
+    "json_extract(value, '$[2]') AS reserved, json_extract(value, '$[3]') AS allocated FROM json_each(:deltas)",
+    "postgresql": "value ->> 0 AS variant, CAST(value ->> 1 AS bigint) AS on_hand, "
+    "CAST(value ->> 2 AS bigint) AS reserved, CAST(value ->> 3 AS bigint) AS allocated "
+    "FROM json_array_elements(CAST(:deltas AS json))",
+}
+_MOVE = {
+    dialect: text(
+        f"UPDATE stock_level SET on_hand = stock_level.on_hand + d.on_hand, "
+        f"reserved = stock_level.reserved + d.reserved, allocated = stock_level.allocated + d.allocated, "
+        f"updated_at = :now FROM (SELECT {deltas}) AS d WHERE stock_level.variant_id = d.variant "
+        f"AND stock_level.reserved + d.reserved >= 0 AND stock_level.allocated + d.allocated >= 0 "
+        f"AND stock_level.on_hand + d.on_hand "
+        f">= stock_level.reserved + d.reserved + stock_level.allocated + d.allocated"
+    ).bindparams(bindparam("deltas", type_=Text()), bindparam("now", type_=LEVEL.c.updated_at.type))
+    for dialect, deltas in _DELTAS.items()
+}
+"""The statement of ``move_units`` with the deltas in one parameter: compiled once, however many variants move."""
+
+
+async def _move(tx: AsyncConnection, deltas: Mapping[str, Level], now: datetime) -> int:
+    """Change the levels by ``deltas``; how many could be."""
+    statement = _MOVE.get(tx.dialect.name)
+    if statement is None:
+        return (await tx.execute(move_units(deltas, now))).rowcount
+    rows = [(variant, each.on_hand, each.reserved, each.allocated) for variant, each in deltas.items()]
+    return (await tx.execute(statement, {"deltas": orjson.dumps(rows).decode(), "now": now})).rowcount
 
 
 async def open_levels(tx: AsyncConnection, units: Mapping[str, int], now: datetime) -> None:
     """Give new variants their levels, with what has been received of them."""
     zero = {"on_hand": 0, "reserved": 0, "allocated": 0, "updated_at": now}
-    await tx.execute(insert(LEVEL), [{"variant_id": variant, **zero} for variant in units])
+    await insert_rows(tx, LEVEL, [{"variant_id": variant, **zero} for variant in units])
     changes = [
         Change(variant, StockMovementType.RECEIVED, count, on_hand=count, reason="initial quantity")
         for variant, count in units.items()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Table, select
+from sqlalchemy import Row, Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among
 from messaging.events.delivery import AddressChanged, ShippingProfileChanged
 from messaging.events.payments import PaymentMethodChanged
 from messaging.events.products import VariantChanged
@@ -83,8 +85,14 @@ async def by_id(tx: AsyncConnection, table: Table, ids: Iterable[str]) -> dict[s
     if not wanted:
         return {}
     (key,) = table.primary_key.columns
-    found = await tx.execute(select(table).where(key.in_(wanted)))
+    found = await tx.execute(_by_id(table), {"ids": wanted})
     return {getattr(row, key.name): row for row in found}
+
+
+@cache
+def _by_id(table: Table) -> Select[Any]:
+    (key,) = table.primary_key.columns
+    return select(table).where(among(key, "ids"))
 
 
 def _variant(row: Row[Any]) -> Variant:

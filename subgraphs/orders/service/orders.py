@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
+from db.bulk import among
 from db.failpoints import failpoint
 from subgraphs.kit.copies import when_complete
 from subgraphs.kit.errors import Rejected
@@ -32,7 +33,7 @@ def order_rows() -> Select[Any]:
     return select(orders, *saga_columns).join(sagas, sagas.c.order_id == orders.c.id)
 
 
-_BY_IDS = order_rows().where(models.orders.c.id.in_(bindparam("ids", expanding=True)))
+_BY_IDS = order_rows().where(among(models.orders.c.id, "ids"))
 
 
 class OrderService:

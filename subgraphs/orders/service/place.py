@@ -10,9 +10,10 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, tuple_
+from sqlalchemy import Row, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import insert_rows
 from db.failpoints import failpoint
 from messaging import outbox
 from messaging.events import EventData
@@ -263,9 +264,9 @@ async def _write(
         events += telling.placed(SimpleNamespace(**order), [SimpleNamespace(**line) for line in own])
     saga, again, ttl = placed(), settings.ask_again_after, settings.reservation_ttl
     sagas = [new_saga_row(order["id"], saga, now, ask_again_after=again, ttl=ttl) for _, _, order in accepted]
-    await tx.execute(insert(models.orders), [order for _, _, order in accepted])
-    await tx.execute(insert(models.order_lines), lines)
-    await tx.execute(insert(models.sagas), sagas)
+    await insert_rows(tx, models.orders, [order for _, _, order in accepted])
+    await insert_rows(tx, models.order_lines, lines)
+    await insert_rows(tx, models.sagas, sagas)
     await outbox.record(tx, models.outbox, SOURCE, events)
     answers = [(command.request, {"order": order["id"]}) for command, _, order in accepted]
     await idempotency.answer(tx, models.idempotency, answers)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among
 from db.statements import skip_locked
 from messaging import outbox
 from messaging.events import EventData
@@ -129,19 +130,20 @@ def saga_of(row: Row[Any]) -> Saga:
     )
 
 
+_LOCK = (
+    select(models.orders, *[column for column in models.sagas.c if column.name != "order_id"])
+    .join(models.sagas, models.sagas.c.order_id == models.orders.c.id)
+    .where(among(models.orders.c.id, "ids"))
+    .order_by(models.orders.c.id)  # one order of locking for all: no deadlocks
+    .with_for_update()
+)
+
+
 async def _lock(tx: AsyncConnection, order_ids: Iterable[str]) -> dict[str, _Case]:
     ids = sorted(order_ids)
     if not ids:
         return {}
-    saga_columns = [column for column in models.sagas.c if column.name != "order_id"]
-    query = (
-        select(models.orders, *saga_columns)
-        .join(models.sagas, models.sagas.c.order_id == models.orders.c.id)
-        .where(models.orders.c.id.in_(ids))
-        .order_by(models.orders.c.id)  # one order of locking for all: no deadlocks
-        .with_for_update()
-    )
-    return {row.id: _Case(row, saga_of(row)) for row in await tx.execute(query)}
+    return {row.id: _Case(row, saga_of(row)) for row in await tx.execute(_LOCK, {"ids": ids})}
 
 
 def _apply(case: _Case, news: News, now: datetime) -> None:
@@ -209,7 +211,8 @@ async def _write(tx: AsyncConnection, table: Table, key: Any, changes: Mapping[s
         if columns:
             alike[tuple(sorted(columns.items()))].append(order_id)
     for columns_and_values, order_ids in alike.items():
-        await tx.execute(update(table).where(key.in_(order_ids)).values(dict(columns_and_values)))
+        change = update(table).where(among(key, "ids")).values(dict(columns_and_values))
+        await tx.execute(change, {"ids": order_ids})
 
 
 async def _tell(tx: AsyncConnection, cases: Iterable[_Case]) -> list[EventData]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among
 from messaging.events import EventData
 from messaging.events.orders import (
     DeliveryCancelRequested,
@@ -38,14 +39,19 @@ async def events_for(tx: AsyncConnection, told: Sequence[tuple[Row[Any], Ask, st
     return [_event(order, ask, reason, lines[order.id]) for order, ask, reason in told]
 
 
+_LINES = (
+    select(models.order_lines)
+    .where(among(models.order_lines.c.order_id, "ids"))
+    .order_by(models.order_lines.c.order_id, models.order_lines.c.position)
+)
+
+
 async def lines_of(tx: AsyncConnection, order_ids: Iterable[str]) -> defaultdict[str, list[Row[Any]]]:
     """The lines of each order, in their order."""
     found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     wanted = sorted(set(order_ids))
     if wanted:
-        table = models.order_lines
-        query = select(table).where(table.c.order_id.in_(wanted)).order_by(table.c.order_id, table.c.position)
-        for row in await tx.execute(query):
+        for row in await tx.execute(_LINES, {"ids": wanted}):
             found[row.order_id].append(row)
     return found
 

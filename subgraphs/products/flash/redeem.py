@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among
 from messaging.envelope import Event
 from messaging.events.orders import OrderPaid, StockReservationRequested
 from subgraphs.kit.ids import new_ulid
@@ -68,13 +69,18 @@ async def expire(tx: AsyncConnection, now: datetime, limit: int) -> tuple[stock.
     return outcome, await return_units(tx, gone, locked, now)
 
 
+_RETURNED = (
+    select(claims)
+    .where(among(claims.c.order_id, "orders"), claims.c.state == ClaimState.RETURNED.value)
+    .order_by(claims.c.id)
+)
+_ON_CLAIMS = select(claims.c.order_id).where(among(claims.c.order_id, "orders"))
+
+
 async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> stock.Outcome:
     """Step 4, for all orders. A hold on a claim's units that has ended is taken anew only from the sale, and only if
     the customer may still have so many."""
-    query = select(claims).where(
-        claims.c.order_id.in_(sorted(set(order_ids))), claims.c.state == ClaimState.RETURNED.value
-    )
-    late = list(await tx.execute(query.order_by(claims.c.id)))
+    late = list(await tx.execute(_RETURNED, {"orders": sorted(set(order_ids))}))
     for claim in late:
         await _take_again(tx, claim, now)
     return await stock.commit(tx, order_ids, now)
@@ -111,7 +117,7 @@ async def paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) -> None:
     """Remember when orders on claims were paid: how quick the checkout is decides how many are let in."""
     rows = [{"b_order": event.data.order_id, "b_paid": event.time} for event in events]
     orders = [row["b_order"] for row in rows]
-    known = set((await tx.execute(select(claims.c.order_id).where(claims.c.order_id.in_(orders)))).scalars())
+    known = set((await tx.execute(_ON_CLAIMS, {"orders": orders})).scalars())
     ours = [row for row in rows if row["b_order"] in known]
     if ours:
         statement = update(claims).where(claims.c.order_id == bindparam("b_order"))
