@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, select, union_all
+from sqlalchemy import ColumnElement, Select, case, func, or_, select, union_all
 
 from subgraphs.products.flash.domain import KEEPING, ClaimState
 from subgraphs.products.flash.models import claims, items
@@ -35,7 +35,7 @@ def checks() -> list[tuple[str, Select[Any]]]:
 
 
 def _conserved() -> Select[Any]:
-    """Units set apart are unclaimed, claimed, or returned to the shop."""
+    """Units set apart are unclaimed, claimed, or returned to the shop; none is claimed that was not there."""
     taken = (
         select(claims.c.item_id, func.sum(claims.c.quantity).label("units"))
         .where(claims.c.state.in_(KEEPING))
@@ -46,7 +46,7 @@ def _conserved() -> Select[Any]:
     joined = items.outerjoin(taken, taken.c.item_id == items.c.id)
     shown = (items.c.id, items.c.total_quantity, items.c.remaining, items.c.returned, units.label("claimed"))
     wrong = items.c.total_quantity != items.c.remaining + items.c.returned + units
-    return select(*shown).select_from(joined).where(wrong)
+    return select(*shown).select_from(joined).where(or_(wrong, items.c.remaining < 0, items.c.returned < 0))
 
 
 def _limits() -> Select[Any]:

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import text
+from sqlalchemy import CheckConstraint, select, text
 from sqlalchemy.exc import DBAPIError
 
+from benchmarks.flash.verify import Facts, problems
 from subgraphs.kit.ids import new_ulid
 from subgraphs.products.flash.claims import count_down
 from subgraphs.products.flash.gate import RedisGate
-from subgraphs.products.flash.models import items
+from subgraphs.products.flash.models import claims, items
 from subgraphs.products.flash.service import FlashSales
 from subgraphs.products.flash.tokens import AdmissionTokens
 from tests.subgraphs.products.conftest import World
@@ -32,14 +33,21 @@ from tests.support.waiting import eventually
 
 BUYERS, UNITS = map(int, os.environ.get("DURE_RUSH", "200:50").split(":"))
 PROCESSES = 4
+UNITS_CHECK = next(
+    str(each.name)
+    for each in items.constraints
+    if isinstance(each, CheckConstraint) and "returned >= 0" in str(each.sqltext)
+)
 ROOT = Path(__file__).resolve().parents[4]
 
 
-async def begin(url: str, redis_url: str, sale: Sale, users: list[str], failpoint: str = "") -> Process:
+async def begin(
+    url: str, redis_url: str, sale: Sale, users: list[str], failpoint: str = "", *, guarded: bool = True
+) -> Process:
     """A process that serves ``users`` once it is told to go."""
     module = "tests.subgraphs.products.flash.claimer"
     command = [sys.executable, "-m", module, url, redis_url, sale.id, sale.item, ",".join(users)]
-    environment = {**os.environ, "DURE_FAILPOINT": failpoint}
+    environment = {**os.environ, "DURE_FAILPOINT": failpoint, "UNGUARDED": "01"[not guarded]}
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE)
 
 
@@ -86,6 +94,26 @@ async def test_processes_with_gates_of_their_own_sell_exactly_the_units(world: W
     for each in await asyncio.gather(*map(outcome, processes)):
         results |= each
     await check(world, sale, results)
+
+
+async def test_without_the_ledgers_guard_more_is_sold_and_the_checks_see_it(world: World, database_url: str) -> None:
+    """The negative control: the same rush, and only the ledger's guard is missing."""
+    units, buyers = 5, [new_ulid() for _ in range(40)]
+    sale = await open_now(world, units)
+    if world.database.dialect != "sqlite":
+        async with world.database.transaction() as tx:
+            await tx.execute(text(f"ALTER TABLE flash_sale_item DROP CONSTRAINT {UNITS_CHECK}"))
+    processes = [await begin(database_url, "-", sale, share, guarded=False) for share in shares(buyers)]
+    await asyncio.gather(*map(ready, processes))
+    results: dict[str, str] = {}
+    for each in await asyncio.gather(*map(outcome, processes)):
+        results |= each
+    won = [each for each in results.values() if len(each) == 26]
+    assert len(won) > units, "gates of their own let too many through"
+    assert "flash.units_are_conserved" in {each.invariant for each in await world.violations()}
+    async with world.database.read() as connection:
+        rows = {row.id: row for row in await connection.execute(select(claims))}
+    assert f"{len(won)} units are claimed, there were {units}" in problems(Facts(rows, {}, {}), units)
 
 
 async def test_redis_is_flushed_and_a_process_killed_in_the_middle(
