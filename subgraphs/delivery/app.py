@@ -6,7 +6,7 @@ from pathlib import Path
 
 from messaging.consumer import Consumer
 from messaging.events.funding import PledgeCanceled, PledgeReserved
-from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced
+from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced, ReturnChanged
 from messaging.events.users import PartnerChanged, UserChanged
 from messaging.relay import Relay
 from subgraphs.delivery.addresses import Addresses
@@ -31,6 +31,7 @@ CONSUMES = (
     DeliveryCancelRequested,
     OrderPlaced,
     OrderPaid,
+    ReturnChanged,
     PledgeReserved,
     PledgeCanceled,
     PartnerChanged,

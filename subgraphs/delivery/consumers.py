@@ -15,10 +15,10 @@ from messaging.consumer import Handler
 from messaging.envelope import Event
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
-from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced
+from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderPaid, OrderPlaced, ReturnChanged
 from messaging.events.users import PartnerChanged, UserChanged
 from messaging.outbox import record
-from subgraphs.delivery import requests
+from subgraphs.delivery import requests, returns
 from subgraphs.delivery.addresses import SOURCE, erase_all
 from subgraphs.delivery.models import deliveries, outbox, partner_copies, pledge_copies
 from subgraphs.kit.copies import keep
@@ -40,7 +40,11 @@ def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
     async def user_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
         await erase_all(tx, sorted({event.data.user_id for event in events if event.data.deleted}), now())
 
+    async def return_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+        await returns.returns_changed(tx, [event.data for event in events], now())
+
     return {
+        ReturnChanged: return_changed,
         DeliveryRequested: delivery_requested,
         DeliveryCancelRequested: cancel_requested,
         OrderPlaced: order_placed,

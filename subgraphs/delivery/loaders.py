@@ -48,6 +48,9 @@ class Loaders:
         self.shipments_of_pledge = self._many(
             lambda ids: select(shipments).where(shipments.c.pledge_id.in_(ids)).order_by(shipments.c.id), "pledge_id"
         )
+        self.shipment_of_return = self._one(
+            lambda ids: select(shipments).where(shipments.c.return_id.in_(ids)), "return_id"
+        )
         self.waiting_of_seller = self._many(_waiting, "seller_id")
         self.lines = self._many(
             lambda ids: select(shipment_lines).where(shipment_lines.c.shipment_id.in_(ids)), "shipment_id"
@@ -108,7 +111,7 @@ def _waiting(seller_ids: Sequence[str]) -> Select[Any]:
     statuses = [status.value for status in WAITING]
     return (
         select(shipments)
-        .where(shipments.c.seller_id.in_(seller_ids), shipments.c.status.in_(statuses))
+        .where(shipments.c.seller_id.in_(seller_ids), shipments.c.status.in_(statuses), shipments.c.return_id.is_(None))
         .order_by(shipments.c.id)
         .limit(500)
     )

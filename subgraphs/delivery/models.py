@@ -76,13 +76,15 @@ class OrderDelivery(Base):
 
 
 class Shipment(Base):
-    """One seller's parcel of an order or a pledge. ``seller_id`` is empty for the platform itself."""
+    """One seller's parcel of an order or a pledge, or one that brings a return back. ``seller_id`` is empty for the
+    platform itself."""
 
     __tablename__ = "shipment"
     __table_args__ = (
         UniqueConstraint("order_id", "seller_id", "split"),
         Index("ix_shipment_seller_id_status", "seller_id", "status"),
         Index("ix_shipment_pledge_id", "pledge_id"),
+        Index("uq_shipment_return_id", "return_id", unique=True),
         TABLE_OPTIONS,
     )
 
@@ -92,6 +94,7 @@ class Shipment(Base):
     status: Mapped[str] = mapped_column(String(20))
     order_id: Mapped[str | None] = mapped_column(UlidType)
     pledge_id: Mapped[str | None] = mapped_column(UlidType)
+    return_id: Mapped[str | None] = mapped_column(UlidType)
     seller_id: Mapped[str] = mapped_column(String(26), default="")
     split: Mapped[str] = mapped_column(String(26), default="")
     """Empty for the parcel that the order made; its own id for one split off from it later."""

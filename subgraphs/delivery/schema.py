@@ -25,6 +25,7 @@ from subgraphs.delivery.types import (
     Partner,
     Pledge,
     ProductVariant,
+    Return,
     Shipment,
     ShipmentLineInput,
     ShipmentPayload,
@@ -235,7 +236,7 @@ schema = strawberry.federation.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[User, Order, OrderLine, Pledge, ProductVariant, Partner, InputError],
+    types=[User, Order, OrderLine, Pledge, Return, ProductVariant, Partner, InputError],
     federation_version="2.9",
 )
 resolve_entities(
@@ -247,6 +248,7 @@ resolve_entities(
         "Order": entity(Order, {"id": "id", "shippingAddressId": "shipping_address_id"}),
         "OrderLine": entity(OrderLine, {"id": "id"}),
         "Pledge": entity(Pledge, {"id": "id", "shippingAddressId": "shipping_address_id"}),
+        "Return": entity(Return, {"id": "id"}),
         "ProductVariant": entity(
             ProductVariant,
             {"id": "id", "weightGrams": "weight_grams", "shippingProfileId": "shipping_profile_id"},

@@ -35,6 +35,7 @@ from subgraphs.delivery.models import (
     shipments,
     tracking_events,
 )
+from subgraphs.delivery.returns import return_shipment_changed
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.idempotency import Request, answer, claim
@@ -268,7 +269,12 @@ async def announce_shipments(tx: AsyncConnection, shipment_ids: Sequence[str], n
     query = select(shipments.c.order_id, shipments.c.status).where(shipments.c.order_id.in_(order_ids))
     for row in await tx.execute(query):
         siblings[row.order_id].append(ShipmentStatus(row.status))
-    events: list[EventData] = [_shipment_changed(row, siblings.get(row.order_id or ""), now) for row in rows]
+    events: list[EventData] = [
+        return_shipment_changed(row, now)
+        if row.return_id
+        else _shipment_changed(row, siblings.get(row.order_id or ""), now)
+        for row in rows
+    ]
     await record(tx, outbox, SOURCE, events)
     done = [order_id for order_id, statuses in siblings.items() if all_delivered(statuses)]
     if done:

@@ -281,6 +281,17 @@ class Pledge:
 
 
 @strawberry.federation.type(keys=["id"])
+class Return:
+    id: strawberry.ID
+
+    @strawberry.field
+    async def shipment(self, info: Info) -> Shipment | None:
+        return_id = _local("Return", self.id)
+        row = await info.context.loaders.shipment_of_return.load(return_id) if return_id else None
+        return Shipment.of(row) if row is not None and await info.context.sees_shipment(row) else None
+
+
+@strawberry.federation.type(keys=["id"])
 class ProductVariant:
     id: strawberry.ID
     weight_grams: int = strawberry.federation.field(external=True, default=0)

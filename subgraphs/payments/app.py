@@ -8,7 +8,7 @@ from pathlib import Path
 
 from messaging.consumer import Consumer
 from messaging.events.funding import PledgeCanceled, PledgeReserved
-from messaging.events.orders import OrderPlaced, PaymentCancelRequested, PaymentRequested
+from messaging.events.orders import OrderPlaced, PaymentCancelRequested, PaymentRequested, RefundRequested
 from messaging.events.users import PartnerChanged
 from messaging.relay import Relay
 from subgraphs.kit.app import http_app
@@ -32,7 +32,15 @@ from subgraphs.payments.webhooks import add_webhooks
 
 NAME = "payments"
 MIGRATIONS = Path(__file__).parent / "migrations"
-CONSUMES = (PaymentRequested, PaymentCancelRequested, OrderPlaced, PledgeReserved, PledgeCanceled, PartnerChanged)
+CONSUMES = (
+    PaymentRequested,
+    PaymentCancelRequested,
+    RefundRequested,
+    OrderPlaced,
+    PledgeReserved,
+    PledgeCanceled,
+    PartnerChanged,
+)
 
 
 class MissingKey(Exception):

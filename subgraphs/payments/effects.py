@@ -112,15 +112,17 @@ class Effects:
         self._rows[after["id"]] = after
         return after
 
-    def refunded(self, row: Mapping[str, Any], decision: Decision, refund_id: str, amount: int) -> None:
-        """A refund that the provider has made."""
+    def refunded(self, row: Mapping[str, Any], decision: Decision, refund: Mapping[str, Any]) -> None:
+        """A refund that the provider has made. That of a return is told as such, whatever is left of the payment."""
+        amount = refund["amount"]
         after = dict(row) | {
             "status": decision.status.value,
             "refunded": row["refunded"] + amount,
             "updated_at": self._now,
         }
-        self._enter(Booking.REFUND, refund_id, after, debit=BUYERS, credit=PROVIDER, amount=amount)
-        self.events += [told(after, each) for each in decision.told]
+        self._enter(Booking.REFUND, refund["id"], after, debit=BUYERS, credit=PROVIDER, amount=amount)
+        if refund["return_id"] is None:
+            self.events += [told(after, each) for each in decision.told]
         self._rows[after["id"]] = after
 
     def refund(

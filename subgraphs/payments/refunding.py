@@ -178,8 +178,8 @@ class Refunder:
             return  # another worker has saved the outcome
         effects = Effects(self._settings, self._vault, self._now())
         if isinstance(answer, Given):
-            row, amount = rows[job.payment["id"]], job.refund["amount"]
-            effects.refunded(row, domain.refunded(state_of(row), amount), job.refund["id"], amount)
+            row = rows[job.payment["id"]]
+            effects.refunded(row, domain.refunded(state_of(row), job.refund["amount"]), job.refund)
         after = self._after(job, answer, effects)
         effects.events += told_of_refund(job.refund | after)
         await effects.write(tx)

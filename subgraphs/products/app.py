@@ -11,6 +11,7 @@ from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
 from messaging.events.orders import (
     OrderConfirmed,
     OrderPaid,
+    ReturnChanged,
     StockCommitRequested,
     StockReleaseRequested,
     StockReservationRequested,
@@ -44,6 +45,7 @@ CONSUMES: tuple[type[EventData], ...] = (
     StockReleaseRequested,
     OrderPaid,
     OrderConfirmed,
+    ReturnChanged,
     ShipmentChanged,
     UserChanged,
     PartnerChanged,

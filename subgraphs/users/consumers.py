@@ -13,7 +13,7 @@ from messaging.envelope import Event
 from messaging.events import EventData
 from messaging.events.delivery import ShipmentChanged
 from messaging.events.funding import PledgeCanceled, PledgeReserved
-from messaging.events.orders import OrderCanceled, OrderConfirmed, OrderPlaced
+from messaging.events.orders import OrderCanceled, OrderConfirmed, OrderPlaced, ReturnChanged
 from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
 from subgraphs.users.letters import amount_text
 from subgraphs.users.service import engagements
@@ -27,6 +27,7 @@ CONSUMES: tuple[type[EventData], ...] = (
     OrderPlaced,
     OrderCanceled,
     OrderConfirmed,
+    ReturnChanged,
     PledgeReserved,
     PledgeCanceled,
     PaymentCaptured,
@@ -67,7 +68,11 @@ def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
         await engagements.close_by_id(tx, arrived)
         return hook(await engagements.notify_owners(tx, deps, [n for each in events for n in _shipment_notices(each)]))
 
+    async def returned(tx: AsyncConnection, events: Sequence[Event[ReturnChanged]]) -> Hook:
+        return hook(await notify(tx, deps, [each for each in map(_return_notice, events) if each is not None]))
+
     return {
+        ReturnChanged: returned,
         OrderPlaced: begun,
         PledgeReserved: begun,
         OrderCanceled: ended,
@@ -118,6 +123,20 @@ def _payment_notice(
             return "REFUND_COMPLETED", data.payer_id, {"amount": amount_text(data.refunded, data.currency)}
         case _:
             return None
+
+
+def _return_notice(event: Event[ReturnChanged]) -> Notice | None:
+    """What the buyer is told of his return, or None when there is nothing to tell."""
+    data = event.data
+    facts = {
+        "APPROVED": ("RETURN_APPROVED", {}),
+        "REJECTED": ("RETURN_REJECTED", {"note": data.note or ""}),
+        "REFUNDED": ("REFUND_COMPLETED", {"amount": amount_text(data.refund_amount, data.currency)}),
+    }
+    if data.status not in facts or (data.status == "REFUNDED" and not data.refund_amount):
+        return None
+    type, more = facts[data.status]
+    return Notice(event.id, data.buyer_id, type, more, ("Return", data.return_id), ("Order", data.order_number))
 
 
 def _shipment_notices(event: Event[ShipmentChanged]) -> list[OwnersNotice]:

@@ -60,6 +60,14 @@ _NOTICES: _Texts = {
         Letter("환불이 완료되었습니다", "{label} {amount} 환불되었습니다."),
         Letter("Refund completed", "{amount} for {label} was refunded."),
     ),
+    "RETURN_APPROVED": (
+        Letter("반품이 승인되었습니다", "{label} 반품이 승인되었습니다. 상품을 보내 주세요."),
+        Letter("Return approved", "The return of {label} is approved. Please send the goods."),
+    ),
+    "RETURN_REJECTED": (
+        Letter("반품이 거절되었습니다", "{label} 반품이 거절되었습니다. {note}"),
+        Letter("Return rejected", "The return of {label} was rejected. {note}"),
+    ),
     "SHIPMENT_READY": (
         Letter("출고 준비가 끝났습니다", "{label} 상품이 곧 출발합니다."),
         Letter("Ready to ship", "A parcel of {label} is ready to leave."),

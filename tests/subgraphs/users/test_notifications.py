@@ -13,7 +13,7 @@ from sqlalchemy import select
 from messaging.events import EventData
 from messaging.events.delivery import ShipmentChanged
 from messaging.events.funding import PledgeReserved
-from messaging.events.orders import OrderPlaced
+from messaging.events.orders import OrderPlaced, ReturnChanged
 from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
 from subgraphs.kit.ids import global_id, new_ulid
 from subgraphs.users.models import dead_letters, deliveries, mails, notifications, waiting_notices
@@ -125,6 +125,32 @@ async def test_a_cancelled_payment_is_told_if_money_came_back(world: World, refu
     )
     await world.tell(canceled, nobodys)
     assert [each["type"] for each in await inbox(world, member)] == expected
+
+
+async def test_a_return_is_told_to_its_buyer(world: World) -> None:
+    """The seller's word and the money, once each; a return that costs more than it gives back has no money to tell."""
+    member = await world.member()
+
+    def changed(status: str, amount: int = 17_000) -> ReturnChanged:
+        return ReturnChanged(
+            return_id=new_ulid(),
+            version=2,
+            status=status,
+            order_id=new_ulid(),
+            order_number="20261121-A",
+            buyer_id=member.id,
+            refund_amount=amount,
+            currency="KRW",
+            lines=(),
+            note="used",
+        )
+
+    steps = [changed(each) for each in ("REQUESTED", "APPROVED", "IN_TRANSIT", "RECEIVED", "REFUNDED", "REJECTED")]
+    await world.tell(*steps, changed("REFUNDED", 0))
+    found = {each["type"]: each for each in await inbox(world, member)}
+    assert sorted(found) == ["REFUND_COMPLETED", "RETURN_APPROVED", "RETURN_REJECTED"]
+    assert "17,000 KRW" in found["REFUND_COMPLETED"]["body"]
+    assert "used" in found["RETURN_REJECTED"]["body"]
 
 
 async def test_a_parcel_is_followed_to_the_request_to_confirm(world: World) -> None:

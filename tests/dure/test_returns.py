@@ -1,0 +1,94 @@
+"""A return through the whole shop: every subgraph does its part once, and the books agree afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.dure.rest import Rest, demo_password, people
+from tests.dure.shop import Buyer, ShopProcess, choose, settled, visiting, wish
+
+DISPATCH = """mutation($id: ID!) { shipmentDispatch(id: $id, carrierCode: "CJ", trackingNumber: "123456789012") {
+  shipment { status } userErrors { code message } } }"""
+REPORT = """mutation($id: ID!, $at: DateTime!, $key: String!) {
+  shipmentTrackingReport(id: $id, status: DELIVERED, occurredAt: $at, idempotencyKey: $key) { userErrors { code } } }"""
+REQUEST = """mutation($order: ID!, $lines: [ReturnLineInput!]!, $key: String!) {
+  returnRequest(orderId: $order, lines: $lines, reason: DEFECTIVE, idempotencyKey: $key) {
+    return { id } userErrors { code message } } }"""
+DECIDE = "mutation($id: ID!) { returnDecide(id: $id, approve: true) { return { status } userErrors { code } } }"
+RECEIVE = """mutation($id: ID!, $lines: [ReturnLineInput!]!) {
+  returnReceive(id: $id, lines: $lines) { return { status } userErrors { code } } }"""
+ORDER = """query($id: ID!) { order(id: $id) { status paymentStatus
+  lines { id quantity variant { id availableQuantity } }
+  shipments { id status direction }
+  returns { status refundAmount { amount } shipment { id status direction lines { quantity } } }
+  payments { refundedAmount { amount } refunds { status amount { amount } } } } }"""
+INBOX = "{ me { notifications(first: 50) { edges { node { type } } } } }"
+
+
+async def ask(person: Rest, query: str, **variables: Any) -> Any:
+    """The only field of the answer."""
+    status, answer = await person.send("POST", "/graphql", {"query": query, "variables": variables})
+    assert status == 200, answer
+    assert "errors" not in answer, answer
+    (value,) = answer["data"].values()
+    assert not (isinstance(value, dict) and value.get("userErrors")), answer
+    return value
+
+
+async def until(person: Rest, order_id: str, reached: Any) -> Any:
+    deadline = time.monotonic() + 60
+    while True:
+        order = await ask(person, ORDER, id=order_id)
+        if reached(order):
+            return order
+        assert time.monotonic() < deadline, order
+        await asyncio.sleep(0.05)
+
+
+async def test_what_comes_back_is_refunded_restocked_and_told(copied: tuple[ShopProcess, Buyer]) -> None:
+    """From the parcel that arrived to the money: the order is returned, the unit is for sale again, once."""
+    shop, someone = copied
+    await shop.start()
+    async with visiting(shop.url, someone) as visitor:
+        variant = await choose(visitor)
+        placed = await visitor.ask("place_order", input=wish(someone, variant), key=secrets.token_hex(8))
+        order_id = placed.data["orderCreate"]["order"]["id"]
+        assert (await settled(visitor, order_id))["status"] == "PAID"
+    async with people(shop, 2) as (buyer, operator):
+        buyer.token = someone.token
+        await operator.log_in("operator@dure.example", demo_password(shop))
+        order = await until(buyer, order_id, lambda each: each["shipments"])
+        (parcel,), (line,) = order["shipments"], order["lines"]
+        await ask(operator, DISPATCH, id=parcel["id"])
+        await ask(operator, REPORT, id=parcel["id"], at=datetime.now(UTC).isoformat(), key=secrets.token_hex(8))
+        await until(buyer, order_id, lambda each: each["status"] == "DELIVERED")
+
+        lines = [{"orderLineId": line["id"], "quantity": line["quantity"]}]
+        request = {"order": order_id, "lines": lines, "key": secrets.token_hex(8)}
+        asked = [(await ask(buyer, REQUEST, **request))["return"]["id"] for _ in range(2)]
+        assert asked[0] == asked[1]
+        await ask(operator, DECIDE, id=asked[0])
+        order = await until(buyer, order_id, lambda each: each["returns"][0]["shipment"])
+        back = order["returns"][0]["shipment"]
+        assert (back["direction"], back["lines"]) == ("RETURN", [{"quantity": 1}])
+        assert [each["direction"] for each in order["shipments"]] == ["OUTBOUND"]
+        await ask(operator, DISPATCH, id=back["id"])
+        order = await until(buyer, order_id, lambda each: each["returns"][0]["status"] == "IN_TRANSIT")
+        before = order["lines"][0]["variant"]["availableQuantity"]
+        await ask(operator, RECEIVE, id=asked[0], lines=lines)
+        order = await until(buyer, order_id, lambda each: each["status"] == "RETURNED")
+        order = await until(buyer, order_id, lambda each: each["returns"][0]["shipment"]["status"] == "DELIVERED")
+        amount = order["returns"][0]["refundAmount"]
+        assert order["payments"] == [{"refundedAmount": amount, "refunds": [{"status": "COMPLETED", "amount": amount}]}]
+        order = await until(
+            buyer, order_id, lambda each: each["lines"][0]["variant"]["availableQuantity"] == before + 1
+        )
+        told = [edge["node"]["type"] for edge in (await ask(buyer, INBOX))["notifications"]["edges"]]
+        assert (told.count("RETURN_APPROVED"), told.count("REFUND_COMPLETED")) == (1, 1)
+    await shop.stop()
+    audit = shop.dure("audit")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
