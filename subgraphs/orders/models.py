@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.base import TABLE_OPTIONS, new_metadata, table_of
 from db.columns import JsonType, MoneyType, UlidType, UtcDateTime
+from db.sealed import Sealed
 from messaging.inbox import dead_letter_table, inbox_table
 from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
@@ -76,12 +77,12 @@ class Order(Base):
     total: Mapped[int] = mapped_column(MoneyType)
     payment_method_id: Mapped[str | None] = mapped_column(UlidType)
     address_id: Mapped[str] = mapped_column(UlidType)
-    recipient: Mapped[str] = mapped_column(String(100))
-    phone: Mapped[str] = mapped_column(String(40))
-    postal_code: Mapped[str] = mapped_column(String(20))
-    line1: Mapped[str] = mapped_column(String(255))
-    line2: Mapped[str | None] = mapped_column(String(255))
-    delivery_note: Mapped[str | None] = mapped_column(String(500))
+    recipient: Mapped[str] = mapped_column(Sealed("orders.orders.recipient"))
+    phone: Mapped[str] = mapped_column(Sealed("orders.orders.phone"))
+    postal_code: Mapped[str] = mapped_column(Sealed("orders.orders.postal_code"))
+    line1: Mapped[str] = mapped_column(Sealed("orders.orders.line1"))
+    line2: Mapped[str | None] = mapped_column(Sealed("orders.orders.line2"))
+    delivery_note: Mapped[str | None] = mapped_column(Sealed("orders.orders.delivery_note"))
     fulfillment_status: Mapped[str] = mapped_column(String(24))
     placed_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -230,12 +231,12 @@ class AddressCopy(Base):
     address_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
     user_id: Mapped[str] = mapped_column(UlidType)
-    recipient: Mapped[str] = mapped_column(String(100))
-    phone: Mapped[str] = mapped_column(String(40))
-    postal_code: Mapped[str] = mapped_column(String(20))
-    line1: Mapped[str] = mapped_column(String(255))
-    line2: Mapped[str | None] = mapped_column(String(255))
-    delivery_note: Mapped[str | None] = mapped_column(String(500))
+    recipient: Mapped[str] = mapped_column(Sealed("orders.address_copy.recipient"))
+    phone: Mapped[str] = mapped_column(Sealed("orders.address_copy.phone"))
+    postal_code: Mapped[str] = mapped_column(Sealed("orders.address_copy.postal_code"))
+    line1: Mapped[str] = mapped_column(Sealed("orders.address_copy.line1"))
+    line2: Mapped[str | None] = mapped_column(Sealed("orders.address_copy.line2"))
+    delivery_note: Mapped[str | None] = mapped_column(Sealed("orders.address_copy.delivery_note"))
     remote_area: Mapped[bool] = mapped_column()
     deleted: Mapped[bool] = mapped_column()
 
