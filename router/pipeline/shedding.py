@@ -1,13 +1,15 @@
 """Whether a request is let in. More than the process can do is refused at once, so that the rest is done in time.
 
 How many requests may run is learned from the event loop: while it is on time the limit grows, while it is late the
-limit shrinks (additive increase, multiplicative decrease). Waiting for slow subgraphs does not make the loop late; that
-is what the bulkheads are for.
+limit shrinks, the more the later it is. And while it is late at this very moment nobody is let in beyond the floor: a
+crowd that comes all at once would be inside before anything was learned. Waiting for slow subgraphs does not make the
+loop late; that is what the bulkheads are for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from router.errors import RequestError, RequestErrorCode
 
@@ -26,14 +28,16 @@ class AdaptiveLimit:
 
     def __init__(self, most: int, least: int, lag: float) -> None:
         self._most = most
-        self._least = min(least, most)
-        self._lag = lag
+        self.least = min(least, most)
+        self.lag = lag
         self.value = most
 
     def observed(self, lag: float, running: int) -> None:
         """The loop was late by ``lag`` while so many requests ran."""
-        if lag > self._lag:
-            self.value = max(int(self.value * SHRINK), self._least)
+        if lag > self.lag:
+            # What was allowed and not used has nothing to do with it.
+            used = min(self.value, running)
+            self.value = max(int(used * min(SHRINK, self.lag / lag)), self.least)
         elif running * 2 >= self.value:
             self.value = min(self.value + GROW, self._most)
 
@@ -48,9 +52,10 @@ class Admission:
         self.limit = AdaptiveLimit(most, least, lag)
         self.running = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     def __enter__(self) -> None:
-        if self.running >= self.limit.value:
+        if self.running >= self.limit.value or (self.running >= self.limit.least and self._is_late()):
             raise RequestError(
                 RequestErrorCode.OVERLOADED,
                 "Too many requests just now.",
@@ -61,17 +66,20 @@ class Admission:
             )
         self.running += 1
         if self._timer is None:
-            self._look_later(asyncio.get_running_loop())
+            self._look_later()
 
     def __exit__(self, *_: object) -> None:
         self.running -= 1
 
-    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        due = loop.time() + SAMPLE
-        self._timer = loop.call_at(due, self._look, loop, due)
+    def _is_late(self) -> bool:
+        return self._timer is not None and time.monotonic() - self._due > self.limit.lag
 
-    def _look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self.limit.observed(loop.time() - due, self.running)
+    def _look_later(self) -> None:
+        self._due = time.monotonic() + SAMPLE
+        self._timer = asyncio.get_running_loop().call_later(SAMPLE, self._look)
+
+    def _look(self) -> None:
+        self.limit.observed(time.monotonic() - self._due, self.running)
         self._timer = None
         if self.running:
-            self._look_later(loop)
+            self._look_later()

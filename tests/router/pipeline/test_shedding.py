@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from hypothesis import given
@@ -13,6 +14,7 @@ from router.pipeline.shedding import AdaptiveLimit
 from router.settings import ResilienceSettings, Settings
 from tests.router.pipeline.client import call
 from tests.router.pipeline.subgraphs import router, subgraphs
+from tests.support.waiting import eventually
 
 JSON = {"content-type": "application/json"}
 
@@ -112,3 +114,41 @@ def test_the_limit_follows_the_loop() -> None:
     for _ in range(100):
         limit.observed(0.0, limit.value)
     assert limit.value == 512
+
+
+def test_the_later_the_loop_the_fewer_are_let_in() -> None:
+    """From what was used, not from what was allowed; at once, not in many steps."""
+    limit = AdaptiveLimit(512, 10, 0.05)
+    limit.observed(0.5, 200)
+    assert limit.value == 20
+    limit.observed(0.051, 20)
+    assert limit.value == 18
+
+
+async def test_while_the_loop_is_late_a_crowd_is_not_let_in() -> None:
+    """Beyond the floor, before anything has been learned. When it is on time again they are let in."""
+    held = Held()
+    app = held_router(held, requests=100, requests_floor=2)
+    body = b'{"query":"{me{id}}"}'
+    inside = [asyncio.create_task(call(app, body=body, headers=JSON)) for _ in range(2)]
+    for _ in inside:
+        await held.asked.acquire()
+    time.sleep(0.2)  # noqa: ASYNC251 - the loop is late
+    assert (await call(app, body=body, headers=JSON)).status == 503
+    await eventually(lambda: app.graphql._admission.limit.value > 2)
+    inside.append(asyncio.create_task(call(app, body=body, headers=JSON)))
+    held.free.set()
+    assert [each.status for each in await asyncio.gather(*inside)] == [200] * 3
+
+
+async def test_a_few_are_let_in_however_late_the_loop_is() -> None:
+    """Up to the floor: a process that is always late still answers somebody."""
+    held = Held()
+    app = held_router(held, requests=100, requests_floor=2)
+    body = b'{"query":"{me{id}}"}'
+    first = asyncio.create_task(call(app, body=body, headers=JSON))
+    await held.asked.acquire()
+    time.sleep(0.2)  # noqa: ASYNC251 - the loop is late
+    held.free.set()
+    assert (await call(app, body=body, headers=JSON)).status == 200
+    assert (await first).status == 200
