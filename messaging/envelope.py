@@ -79,6 +79,11 @@ def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
     return _encoder.encode(envelopes)
 
 
+def encode_envelope(envelope: Envelope) -> bytes:
+    """One event as JSON, as it stands in a batch."""
+    return _encoder.encode(envelope)
+
+
 def encode_data(data: EventData) -> bytes:
     """An event's payload as JSON, what is personal in it sealed."""
     if data.personal:

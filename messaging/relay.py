@@ -9,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from opentelemetry.trace import SpanKind
-from sqlalchemy import Column, Row, Table, or_, select, update
+from sqlalchemy import Column, Integer, Row, Table, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from ulid import ULID
 
 from db import telemetry
+from db.bulk import among
 from db.failpoints import failpoint
+from db.ids import new_ulid
 from db.session import Database
 from db.statements import skip_locked
 from messaging.broker import MAX_DELAY_SECONDS, Broker, Message, PublishFailed, redelivery_delay
-from messaging.envelope import CONTENT_TYPE, MAX_BYTES, MAX_EVENTS, Envelope, encode_envelopes, seal
+from messaging.envelope import CONTENT_TYPE, MAX_BYTES, MAX_EVENTS, Envelope, encode_envelope, seal
 
 log = structlog.get_logger(__name__)
 
@@ -44,15 +45,22 @@ class Parcel:
 
     type: str
     positions: list[int] = field(default_factory=list)
-    envelopes: list[Envelope] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
+    causes: list[tuple[str, str | None]] = field(default_factory=list)
     size: int = 2
 
     def takes(self, type: str, size: int) -> bool:
-        return self.type == type and len(self.positions) < MAX_EVENTS and self.size + size <= MAX_BYTES
+        return self.type == type and len(self.positions) < MAX_EVENTS and self.size + size < MAX_BYTES
+
+    def add(self, row: Row[Any], event: bytes) -> None:
+        self.positions.append(row.position)
+        self.events.append(event)
+        self.causes.append((row.subject, row.traceparent))
+        self.size += len(event) + 1
 
     def message(self) -> Message:
         headers = {"content-type": CONTENT_TYPE}
-        return Message(type=self.type, body=encode_envelopes(self.envelopes), id=str(ULID()), headers=headers)
+        return Message(type=self.type, body=b"[" + b",".join(self.events) + b"]", id=new_ulid(), headers=headers)
 
 
 def pack(rows: Sequence[Row[Any]]) -> list[Parcel]:
@@ -60,16 +68,13 @@ def pack(rows: Sequence[Row[Any]]) -> list[Parcel]:
     parcels: list[Parcel] = []
     last_of_subject: dict[str, int] = {}
     for row in rows:
-        envelope = _envelope(row)
-        size = len(encode_envelopes([envelope]))
+        event = encode_envelope(_envelope(row))
         earliest = last_of_subject.get(row.subject, 0)
-        fitting = (n for n in range(earliest, len(parcels)) if parcels[n].takes(row.type, size))
+        fitting = (n for n in range(earliest, len(parcels)) if parcels[n].takes(row.type, len(event)))
         index = next(fitting, len(parcels))
         if index == len(parcels):
             parcels.append(Parcel(row.type))
-        parcels[index].positions.append(row.position)
-        parcels[index].envelopes.append(envelope)
-        parcels[index].size += size
+        parcels[index].add(row, event)
         last_of_subject[row.subject] = index
     return parcels
 
@@ -108,6 +113,7 @@ class Relay:
         self._published = 0
         self._fresh = True
         self._step_lock = asyncio.Lock()
+        self._prepare()
 
     def wake(self) -> None:
         """There may be something to publish. Never blocks, never fails."""
@@ -179,19 +185,29 @@ class Relay:
             # One process owns the file: a lease found at the start is that of a process that died.
             await tx.execute(update(outbox).where(unpublished).values(leased_until=None))
         if confirmed:
-            await tx.execute(update(outbox).where(outbox.c.position.in_(confirmed)).values(published_at=now))
+            await tx.execute(self._mark, {"positions": confirmed, "b_now": now})
         if refused:
-            later = now + timedelta(seconds=self._pause())
-            await tx.execute(update(outbox).where(outbox.c.position.in_(refused)).values(leased_until=later))
+            await self._lease_until(tx, refused, now + timedelta(seconds=self._pause()))
         if not wanted:
             return []
-        free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now)
-        query = select(outbox).where(unpublished, free).order_by(*self._order()).limit(wanted)
-        rows: Sequence[Row[Any]] = (await tx.execute(skip_locked(query))).all()
+        rows: Sequence[Row[Any]] = (await tx.execute(self._claim, {"now": now, "wanted": wanted})).all()
         if rows:
-            leased = update(outbox).where(outbox.c.position.in_([row.position for row in rows]))
-            await tx.execute(leased.values(leased_until=now + self._lease))
+            await self._lease_until(tx, [row.position for row in rows], now + self._lease)
         return rows
+
+    async def _lease_until(self, tx: AsyncConnection, positions: Collection[int], until: datetime | None) -> None:
+        await tx.execute(self._take, {"positions": positions, "b_until": until})
+
+    def _prepare(self) -> None:
+        """The statements of every step, made once."""
+        outbox = self._outbox
+        among_these = among(outbox.c.position, "positions")
+        self._mark = update(outbox).where(among_these).values(published_at=bindparam("b_now"))
+        self._take = update(outbox).where(among_these).values(leased_until=bindparam("b_until"))
+        free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= bindparam("now"))
+        names = ("position", "id", "type", "source", "subject", "time", "data", "traceparent")
+        query = select(*(outbox.c[name] for name in names)).where(outbox.c.published_at.is_(None), free)
+        self._claim = skip_locked(query.order_by(*self._order()).limit(bindparam("wanted", type_=Integer())))
 
     def _order(self) -> list[Column[Any]]:
         """By position, said so that each database reads only the first rows of the index, and locks only those.
@@ -203,12 +219,11 @@ class Relay:
 
     async def _publish(self, parcel: Parcel) -> None:
         try:
-            events = [(envelope.subject, envelope.traceparent) for envelope in parcel.envelopes]
             attributes: dict[str, str | int] = {
                 "messaging.operation.type": "send",
-                "messaging.batch.message_count": len(events),
+                "messaging.batch.message_count": len(parcel.events),
             }
-            with telemetry.caused_by(f"publish {parcel.type}", events, SpanKind.PRODUCER, attributes):
+            with telemetry.caused_by(f"publish {parcel.type}", parcel.causes, SpanKind.PRODUCER, attributes):
                 await self._broker.publish([parcel.message()])
         except PublishFailed as error:
             telemetry.count(lambda meters: meters.refused, len(parcel.positions), parcel.type)
@@ -250,12 +265,10 @@ class Relay:
         self._confirmed, self._refused, self._in_flight = set(), set(), set()
 
         async def settle(tx: AsyncConnection) -> None:
-            position = self._outbox.c.position
             if confirmed:
-                marked = update(self._outbox).where(position.in_(confirmed))
-                await tx.execute(marked.values(published_at=datetime.now(UTC)))
+                await tx.execute(self._mark, {"positions": confirmed, "b_now": datetime.now(UTC)})
             if rest:
-                await tx.execute(update(self._outbox).where(position.in_(rest)).values(leased_until=None))
+                await self._lease_until(tx, rest, None)
 
         if confirmed or rest:
             try:
