@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, column, or_, select, table
+from sqlalchemy import ColumnElement, Select, column, func, or_, select, table
 from sqlalchemy.exc import DBAPIError
 
 from db.columns import UtcDateTime
@@ -23,9 +23,9 @@ from dure.errors import StartError
 from dure.settings import Settings
 from subgraphs.delivery.models import shipments
 from subgraphs.kit.subgraph import Runtime, Subgraph, Violation
-from subgraphs.orders.models import Order
+from subgraphs.orders.models import Order, Return
 from subgraphs.payments.audit import audit_provider
-from subgraphs.payments.models import payments
+from subgraphs.payments.models import payments, refunds
 from subgraphs.payments.provider import Provider, ProviderError
 from subgraphs.payments.settings import Settings as PaymentSettings
 from subgraphs.payments.simulator.app import create_simulator
@@ -36,13 +36,13 @@ LOOK_AGAIN_SECONDS = 1.0
 SETTLED = timedelta(minutes=2)
 """An event older than this has arrived everywhere, or something is wrong."""
 
-SOLD = ("PAID", "PREPARING", "SHIPPED", "DELIVERED", "CONFIRMED")
+SOLD = ("PAID", "PREPARING", "SHIPPED", "DELIVERED", "CONFIRMED", "RETURNED")
 ENDED = ("CANCELED", "EXPIRED")
 
 _outbox = table("outbox", column("id"), column("type"), column("time", UtcDateTime()), column("published_at"))
 _inbox = table("inbox", column("event_id"))
 _dead_letters = table("dead_letters", column("event_id"))
-_orders = Order.__table__
+_orders, _returns = Order.__table__, Return.__table__
 _reservations = Reservation.__table__
 
 
@@ -84,19 +84,30 @@ async def look(shop: Shop) -> list[Violation]:
             found += await subgraph.audit(connection)
     async with shop.runtimes["payments"].database.read() as connection:
         found += await audit_provider(shop.provider, connection)
-    return [*found, *await _orders_and_payments(shop), *await _orders_and_goods(shop), *await _events(shop)]
+    return [
+        *found,
+        *await _orders_and_payments(shop),
+        *await _returns_and_refunds(shop),
+        *await _orders_and_goods(shop),
+        *await _events(shop),
+    ]
 
 
 async def _orders_and_payments(shop: Shop) -> list[Violation]:
     """Paid if and only if exactly one capture of the same amount is kept."""
     orders = await shop.rows("orders", select(_orders.c.id, _orders.c.status, _orders.c.total))
-    columns = (payments.c.payable_id, payments.c.captures, (payments.c.captured - payments.c.refunded).label("kept"))
+    columns = (
+        payments.c.payable_id,
+        payments.c.captures,
+        (payments.c.captured - payments.c.refunded).label("kept"),
+        (payments.c.captured - payments.c.refunded + _given_back_afterwards()).label("sold_for"),
+    )
     paid = {row.payable_id: row for row in await shop.rows("payments", _of_orders(columns))}
     found = []
     for order in orders:
         payment = paid.get(order.id)
         kept = payment.kept if payment is not None else 0
-        if order.status in SOLD and (kept != order.total or payment is None or payment.captures != 1):
+        if order.status in SOLD and (payment is None or payment.sold_for != order.total or payment.captures != 1):
             found.append(
                 _wrong("paid_by_one_capture", f"order {order.id} is {order.status}; {kept} of {order.total} is kept")
             )
@@ -108,6 +119,28 @@ async def _orders_and_payments(shop: Shop) -> list[Violation]:
         for order_id, row in paid.items()
         if row.kept and order_id not in known
     ]
+
+
+def _given_back_afterwards() -> ColumnElement[Any]:
+    """What returns and people gave back of a payment: the order was sold all the same."""
+    wanted = or_(refunds.c.return_id.is_not(None), refunds.c.automatic.is_(False))
+    made = refunds.c.payment_id == payments.c.id, refunds.c.status == "COMPLETED", wanted
+    return func.coalesce(select(func.sum(refunds.c.amount)).where(*made).scalar_subquery(), 0)
+
+
+async def _returns_and_refunds(shop: Shop) -> list[Violation]:
+    """A return is refunded if and only if payments has given back its amount."""
+    ended = (_returns.c.id, _returns.c.status, _returns.c.refund_amount)
+    made = select(refunds.c.return_id, refunds.c.amount).where(
+        refunds.c.return_id.is_not(None), refunds.c.status == "COMPLETED"
+    )
+    given = {row.return_id: row.amount for row in await shop.rows("payments", made)}
+    found = []
+    for row in await shop.rows("orders", select(*ended)):
+        amount, wanted = given.pop(row.id, 0), row.refund_amount if row.status == "REFUNDED" else 0
+        if amount != wanted:
+            found.append(_wrong("returned_and_refunded", f"return {row.id} is {row.status}; {amount} was given back"))
+    return found + [_wrong("no_refund_without_return", f"{amount} for {id}") for id, amount in given.items()]
 
 
 def _of_orders(columns: Iterable[ColumnElement[Any]]) -> Select[Any]:

@@ -55,7 +55,7 @@ async def test_what_comes_back_is_refunded_restocked_and_told(copied: tuple[Shop
     await shop.start()
     async with visiting(shop.url, someone) as visitor:
         variant = await choose(visitor)
-        placed = await visitor.ask("place_order", input=wish(someone, variant), key=secrets.token_hex(8))
+        placed = await visitor.ask("place_order", input=wish(someone, variant, 2), key=secrets.token_hex(8))
         order_id = placed.data["orderCreate"]["order"]["id"]
         assert (await settled(visitor, order_id))["status"] == "PAID"
     async with people(shop, 2) as (buyer, operator):
@@ -67,28 +67,36 @@ async def test_what_comes_back_is_refunded_restocked_and_told(copied: tuple[Shop
         await ask(operator, REPORT, id=parcel["id"], at=datetime.now(UTC).isoformat(), key=secrets.token_hex(8))
         await until(buyer, order_id, lambda each: each["status"] == "DELIVERED")
 
-        lines = [{"orderLineId": line["id"], "quantity": line["quantity"]}]
-        request = {"order": order_id, "lines": lines, "key": secrets.token_hex(8)}
-        asked = [(await ask(buyer, REQUEST, **request))["return"]["id"] for _ in range(2)]
-        assert asked[0] == asked[1]
-        await ask(operator, DECIDE, id=asked[0])
-        order = await until(buyer, order_id, lambda each: each["returns"][0]["shipment"])
-        back = order["returns"][0]["shipment"]
-        assert (back["direction"], back["lines"]) == ("RETURN", [{"quantity": 1}])
-        assert [each["direction"] for each in order["shipments"]] == ["OUTBOUND"]
-        await ask(operator, DISPATCH, id=back["id"])
-        order = await until(buyer, order_id, lambda each: each["returns"][0]["status"] == "IN_TRANSIT")
-        before = order["lines"][0]["variant"]["availableQuantity"]
-        await ask(operator, RECEIVE, id=asked[0], lines=lines)
-        order = await until(buyer, order_id, lambda each: each["status"] == "RETURNED")
-        order = await until(buyer, order_id, lambda each: each["returns"][0]["shipment"]["status"] == "DELIVERED")
-        amount = order["returns"][0]["refundAmount"]
-        assert order["payments"] == [{"refundedAmount": amount, "refunds": [{"status": "COMPLETED", "amount": amount}]}]
-        order = await until(
-            buyer, order_id, lambda each: each["lines"][0]["variant"]["availableQuantity"] == before + 1
-        )
+        first = await bring_back(buyer, operator, order_id, line["id"])
+        assert (first["status"], first["payments"][0]["refundedAmount"]) == ("DELIVERED", first["refund"])
+        audit = await asyncio.to_thread(shop.dure, "audit")
+        assert audit.returncode == 0, audit.stdout + audit.stderr
+        rest = await bring_back(buyer, operator, order_id, line["id"])
+        assert rest["status"] == "RETURNED"
+        assert [each["status"] for each in rest["payments"][0]["refunds"]] == ["COMPLETED"] * 2
+        assert [each["direction"] for each in rest["shipments"]] == ["OUTBOUND"]
         told = [edge["node"]["type"] for edge in (await ask(buyer, INBOX))["notifications"]["edges"]]
-        assert (told.count("RETURN_APPROVED"), told.count("REFUND_COMPLETED")) == (1, 1)
+        assert (told.count("RETURN_APPROVED"), told.count("REFUND_COMPLETED")) == (2, 2)
     await shop.stop()
-    audit = shop.dure("audit")
+    audit = await asyncio.to_thread(shop.dure, "audit")
     assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+async def bring_back(buyer: Rest, operator: Rest, order_id: str, line_id: str) -> Any:
+    """Return one unit, to its refund; the order then, with the amount of this ``refund``."""
+    lines = [{"orderLineId": line_id, "quantity": 1}]
+    request = {"order": order_id, "lines": lines, "key": secrets.token_hex(8)}
+    ids = [(await ask(buyer, REQUEST, **request))["return"]["id"] for _ in range(2)]
+    assert ids[0] == ids[1]
+    await ask(operator, DECIDE, id=ids[0])
+    order = await until(buyer, order_id, lambda each: each["returns"][-1]["shipment"])
+    back = order["returns"][-1]["shipment"]
+    assert (back["direction"], back["lines"]) == ("RETURN", [{"quantity": 1}])
+    await ask(operator, DISPATCH, id=back["id"])
+    order = await until(buyer, order_id, lambda each: each["returns"][-1]["status"] == "IN_TRANSIT")
+    before = order["lines"][0]["variant"]["availableQuantity"]
+    await ask(operator, RECEIVE, id=ids[0], lines=lines)
+    await until(buyer, order_id, lambda each: each["returns"][-1]["status"] == "REFUNDED")
+    await until(buyer, order_id, lambda each: each["returns"][-1]["shipment"]["status"] == "DELIVERED")
+    order = await until(buyer, order_id, lambda each: each["lines"][0]["variant"]["availableQuantity"] == before + 1)
+    return order | {"refund": order["returns"][-1]["refundAmount"]}
