@@ -66,7 +66,24 @@ class TokenSettings(BaseModel):
     jwks_lifetime: float = Field(
         default=300.0, description="Keys are fetched anew after this, and for an unknown key id."
     )
+    policies_claim: str = Field(default="policies", description="The claim that lists fulfilled policies.")
     cache_size: int = Field(default=10_000, description="Verified tokens that are remembered until they expire.")
+
+
+class PolicySettings(BaseModel):
+    """Who decides about `@policy`, beside the token's own list."""
+
+    function: str | None = Field(
+        default=None,
+        description="`package.module:function` of yours, plain or async: given a `PolicyQuestion`, it gives the "
+        "policies that the request fulfils. It must not block.",
+    )
+    url: str | None = Field(
+        default=None,
+        description='A service that is sent the question as JSON (POST) and answers `{"granted": [...]}`. Not in '
+        "force where there is a function.",
+    )
+    timeout: float = Field(default=1.0, gt=0, description="One decision; without it the request is refused.")
 
 
 class SubgraphSettings(BaseModel):
@@ -232,6 +249,7 @@ class Settings(BaseSettings):
     introspection: bool = Field(default=False, description="Answer `__schema` and `__type`; `dev` implies it.")
     limits: Limits = Field(default_factory=lambda: Limits())
     tokens: TokenSettings = Field(default_factory=lambda: TokenSettings())
+    policies: PolicySettings = Field(default_factory=lambda: PolicySettings())
     subgraphs: dict[str, SubgraphSettings] = Field(default_factory=dict)
     resilience: ResilienceSettings = Field(default_factory=lambda: ResilienceSettings())
 

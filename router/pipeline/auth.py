@@ -143,7 +143,7 @@ class TokenVerifier:
                 # Perhaps signed by a key that was published a moment ago.
                 claims = self._decode(token, await self._keys.keys(unknown_key=True))
             self._claims.validate(claims)
-            return _identity(claims)
+            return _identity(claims, self._settings.policies_claim)
         except KeysUnavailable:
             message = "Access tokens cannot be verified at the moment."
             raise RequestError(RequestErrorCode.UNAUTHENTICATED, message, status=503, malformed=True) from None
@@ -166,7 +166,7 @@ def _required(settings: TokenSettings) -> dict[str, Any]:
     return required
 
 
-def _identity(claims: dict[str, Any]) -> Identity:
+def _identity(claims: dict[str, Any], policies: str) -> Identity:
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject:
         raise ValueError("no subject")
@@ -176,7 +176,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
         session=session if isinstance(session, str) else None,
         roles=tuple(sorted(_words(claims.get("roles")))),
         scopes=_words(claims.get("scope")) | _words(claims.get("scopes")),
-        policies=_words(claims.get("policies")),
+        policies=_words(claims.get(policies)),
         expires=float(claims["exp"]),
     )
 

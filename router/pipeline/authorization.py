@@ -55,11 +55,23 @@ class AuthorizationRules:
             return (NOTHING,)
         return tuple(dict.fromkeys(((True, self._scopes, self._policies), (True, frozenset(), frozenset()), NOTHING)))
 
-    def granted(self, identity: Identity) -> Granted:
-        """The part of an identity that can change a plan: a part of the plan's key."""
+    @property
+    def have_policies(self) -> bool:
+        """Whether anything depends on a policy."""
+        return bool(self._policies)
+
+    def granted(self, identity: Identity, policies: frozenset[str]) -> Granted:
+        """What of an identity, and of the policies it fulfils, can change a plan: a part of the plan's key."""
         if not self.exist:
             return NOTHING
-        return identity.subject is not None, identity.scopes & self._scopes, identity.policies & self._policies
+        return identity.subject is not None, identity.scopes & self._scopes, policies & self._policies
+
+    def policies_of(self, operation: Operation) -> frozenset[str]:
+        """The policies of all fields that an operation selects, on the ways that ``restrict`` takes."""
+        walk = _Restriction(self._supergraph, (True, self._scopes, self._policies))
+        for _ in walk.selections(operation.selections, (), in_list=False):
+            continue
+        return frozenset(walk.policies)
 
     def restrict(self, operation: Operation, granted: Granted) -> Restricted:
         """Take out of an operation what the caller may not read."""
@@ -134,6 +146,8 @@ class _Restriction:
         self._reported: set[tuple[str, tuple[str, ...]]] = set()
         self.errors: list[Error] = []
         self.root_denied = False
+        self.policies: set[str] = set()
+        """Those that have been met."""
 
     def selections(self, selections: Iterable[Selection], path: tuple[str, ...], *, in_list: bool) -> list[Selection]:
         """``path`` ends at the first list: what is below has no single place in the answer."""
@@ -204,6 +218,7 @@ class _Restriction:
 
     def _satisfied(self, rule: Authorization) -> bool:
         signed_in, scopes, policies = self._granted
+        self.policies.update(policy for group in rule.policies for policy in group)
         if rule.authenticated and not signed_in:
             return False
         if rule.scopes and not any(scopes.issuperset(group) for group in rule.scopes):

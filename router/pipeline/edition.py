@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from router.errors import SupergraphError
 from router.executor.entity_cache.session import Cache
@@ -20,6 +21,7 @@ from router.pipeline.http import HttpEndpoint
 from router.pipeline.lookup import LookUp, MemoryStore, RedisTexts
 from router.pipeline.persisted import PersistedOperation
 from router.pipeline.pipeline import Graph, Pipeline
+from router.pipeline.policies import Policies
 from router.pipeline.rate_limits import RateLimiter
 from router.pipeline.rest.bindings import read_bindings
 from router.pipeline.rest.endpoint import Rest, RestEndpoint
@@ -31,6 +33,8 @@ from router.settings import Settings, SharedSettings
 from router.supergraph.load import load_supergraph
 from router.telemetry import Telemetry
 from router.telemetry.tracing import Tracing
+
+Opened = TypeVar("Opened", bound="Shared | Policies")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +49,24 @@ class Lasting:
     cache: Cache | None
     ended_sessions: EndedSessions = field(default_factory=EndedSessions)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    shared: list[Shared] = field(default_factory=list)
+    opened: list[Shared | Policies] = field(default_factory=list)
+    """Closed with the process's other connections: an edition that has gone may still use them."""
 
     def share(self, settings: SharedSettings, use: str) -> Shared | None:
-        """What routers share for this use, if they share anything. It is closed with the process's other connections:
-        an edition that has gone may still be asking."""
+        """What routers share for this use, if they share anything."""
         if settings.redis_url is None:
             return None
-        shared = Shared(settings.redis_url, settings, lambda: self.telemetry.shared_failed(use))
-        self.shared.append(shared)
-        return shared
+        return self.opens(Shared(settings.redis_url, settings, lambda: self.telemetry.shared_failed(use)))
+
+    def opens(self, one: Opened) -> Opened:
+        """Take note of something to close."""
+        self.opened.append(one)
+        return one
 
     async def close(self) -> None:
         """Give back connections."""
-        for shared in self.shared:
-            await shared.close()
+        for one in self.opened:
+            await one.close()
         if self.cache is not None:
             await self.cache.close()
         await self.subgraphs.close()
@@ -91,6 +98,7 @@ class Edition:
             self.addresses,
             lasting.telemetry,
             lasting.cache,
+            self.policies,
         )
         self.graphql = HttpEndpoint(
             self.pipeline, settings, lasting.telemetry.tracing, self.admission, lasting.draining
@@ -124,6 +132,8 @@ class Edition:
         self.limiter: RateLimiter = same.limiter if same else self._limiter(lasting)
         same = _same(before, settings, "persisted", "shared")
         self.look_up: LookUp = same.look_up if same else self._look_up(lasting)
+        same = _same(before, settings, "policies", "forward_headers", "http_client", "connect_timeout")
+        self.policies: Policies = same.policies if same else lasting.opens(Policies(settings))
         same = _same(before, settings, "resilience")
         self.admission: Admission = same.admission if same else _admission(settings)
 

@@ -36,6 +36,7 @@ from router.pipeline.introspection import answer_introspection, refuse_introspec
 from router.pipeline.limits import check_fields
 from router.pipeline.lookup import LookUp
 from router.pipeline.plan_cache import Choice, OverrideLabels, PlanCache, ReadyPlan
+from router.pipeline.policies import Policies
 from router.pipeline.report import reporter
 from router.pipeline.request import GraphQLRequest
 from router.pipeline.signed_in import while_signed_in
@@ -96,7 +97,9 @@ class Pipeline:
         addresses: Addresses,
         telemetry: Telemetry | None = None,
         cache: Cache | None = None,
+        policies: Policies | None = None,
     ) -> None:
+        self._policies = policies or Policies(settings)
         self._graph = graph
         self._settings = settings
         self._transports = transports
@@ -170,7 +173,7 @@ class Pipeline:
         check_fields(operation.fields, settings.limits, signed_in=identity.subject is not None)
         variables = _coerced(operation, request.variables)
         cost = self._affordable(operation, variables, caller)
-        ready = await self._plan(operation, variables, identity, defer)
+        ready = await self._plan(operation, variables, caller, headers, defer)
         if self._telemetry is not None:
             published = operation.name if found.persisted is not None or request.trusted else None
             self._telemetry.usage.used(caller.client.name, published, operation.deprecated(request.variables))
@@ -191,12 +194,16 @@ class Pipeline:
         return cost
 
     async def _plan(
-        self, operation: PreparedOperation, variables: dict[str, Any], identity: Identity, defer: bool
+        self, operation: PreparedOperation, variables: dict[str, Any], caller: Caller, headers: Headers, defer: bool
     ) -> ReadyPlan:
-        graph = self._graph
-        granted = graph.plans.rules.granted(identity)
-        labels = graph.labels.roll()
-        choice = Choice(operation.condition_values(variables), granted, labels, defer and operation.defers)
+        graph, identity = self._graph, caller.identity
+        conditions, defer = operation.condition_values(variables), defer and operation.defers
+        policies = identity.policies
+        if self._policies.asks:
+            met = await graph.plans.policies(operation, conditions, defer)
+            policies = await self._policies.fulfilled(met, caller, operation.name, operation.kind, headers)
+        granted = graph.plans.rules.granted(identity, policies)
+        choice = Choice(conditions, granted, graph.labels.roll(), defer)
         ready = await graph.plans.plan(operation, choice)
         if ready.denials:
             code = RequestErrorCode.UNAUTHENTICATED if identity.subject is None else RequestErrorCode.FORBIDDEN

@@ -15,7 +15,7 @@ from graphql import GraphQLSchema
 from router.errors import OperationError, PlanningError, RequestError, RequestErrorCode
 from router.executor.entity_cache.compiled import Caching
 from router.executor.execute import CompiledPlan
-from router.operation.model import Field
+from router.operation.model import Field, Operation
 from router.operation.normalize import normalize
 from router.pipeline.authorization import AuthorizationRules, Granted, restore
 from router.pipeline.documents import PreparedOperation
@@ -27,6 +27,8 @@ from router.supergraph.model import Supergraph
 from router.telemetry import Telemetry
 
 PERCENT = re.compile(r"percent\((\d+(?:\.\d+)?)\)")
+
+NO_POLICIES: frozenset[str] = frozenset()
 
 Conditions = tuple[tuple[str, bool], ...]
 
@@ -107,6 +109,7 @@ class PlanCache:
         self._graphs: dict[frozenset[str], QueryGraph] = {}
         self._known: Lru[PlanKey, ReadyPlan] = Lru(size)
         self._planning: dict[PlanKey, Awaitable[ReadyPlan]] = {}
+        self._policies: Lru[tuple[str, str | None, Conditions, bool], frozenset[str]] = Lru(size)
         self.rules = AuthorizationRules(supergraph)
         self.telemetry: Telemetry | None = None
 
@@ -139,20 +142,36 @@ class PlanCache:
         self._known.put(key, made)
         return made
 
+    async def policies(self, operation: PreparedOperation, conditions: Conditions, defer: bool) -> frozenset[str]:
+        """The policies that an operation meets. Raises RequestError."""
+        if not self.rules.have_policies:
+            return NO_POLICIES
+        key = (operation.text, operation.name, conditions, defer)
+        found = self._policies.get(key)
+        if found is None:
+            loop = asyncio.get_running_loop()
+            normalized = await loop.run_in_executor(self._pool, self._normalized, operation, conditions, defer)
+            found = self.rules.policies_of(normalized)
+            self._policies.put(key, found)
+        return found
+
+    def _normalized(self, prepared: PreparedOperation, conditions: Conditions, defer: bool) -> Operation:
+        try:
+            return normalize(prepared.document, prepared.name, self._schema, dict(conditions), defer=defer)
+        except OperationError as error:
+            raise RequestError(RequestErrorCode.OPERATION_RESOLUTION_FAILURE, str(error)) from None
+
     def _make(self, prepared: PreparedOperation, choice: Choice) -> ReadyPlan:
         graph = self._graphs.get(choice.labels)
         if graph is None:
             graph = self._graphs[choice.labels] = QueryGraph(self._supergraph, choice.labels)
+        operation = self._normalized(prepared, choice.conditions, choice.defer)
         try:
-            conditions = dict(choice.conditions)
-            operation = normalize(prepared.document, prepared.name, self._schema, conditions, defer=choice.defer)
             restricted = self.rules.restrict(operation, choice.granted)
             started = perf_counter()
             made = plan(graph, restricted.operation, deadline=self._timeout)
             if self.telemetry is not None:
                 self.telemetry.planned(perf_counter() - started)
-        except OperationError as error:
-            raise RequestError(RequestErrorCode.OPERATION_RESOLUTION_FAILURE, str(error)) from None
         except PlanningError as error:
             raise RequestError(RequestErrorCode.QUERY_PLANNING_FAILED, str(error), status=500) from None
         if restricted.errors:
