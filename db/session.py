@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,9 @@ from sqlalchemy.pool import QueuePool
 from db import deadline, engine, telemetry
 
 T = TypeVar("T")
+
+FIRST_PAUSE_SECONDS = 0.01
+"""Before a transaction is tried again, at most; later pauses are longer."""
 
 # PostgreSQL's SQLSTATEs and MySQL's numbers for: serialization failure, deadlock, lock not available in time.
 _RETRYABLE_STATES = {"40001", "40P01", "55P03"}
@@ -68,7 +73,16 @@ class Database:
 
         ``work`` may run more than once, so it does nothing outside its transaction.
         """
-        retries = stamina.retry_context(on=is_retryable, attempts=4, wait_initial=0.01, wait_max=0.2, timeout=None)
+        try:
+            async with self.transaction() as connection:
+                return await work(connection)
+        except DBAPIError as error:
+            if not is_retryable(error):
+                raise
+        await asyncio.sleep(random.uniform(0, FIRST_PAUSE_SECONDS))
+        retries = stamina.retry_context(
+            on=is_retryable, attempts=3, wait_initial=2 * FIRST_PAUSE_SECONDS, wait_max=0.2, timeout=None
+        )
         async for attempt in retries:
             with attempt:
                 async with self.transaction() as connection:

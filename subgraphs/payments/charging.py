@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import Integer, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
+from db.bulk import among, update_rows
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import skip_locked
@@ -145,20 +146,15 @@ class Charger:
 
     async def _claim(self, tx: AsyncConnection, limit: int) -> list[Job]:
         now = self._now()
-        due = select(payments).where(payments.c.attend_at <= now).order_by(payments.c.attend_at).limit(limit)
-        rows = [dict(row) for row in (await tx.execute(skip_locked(due))).mappings()]
+        rows = [dict(row) for row in (await tx.execute(_DUE, {"now": now, "room": limit})).mappings()]
         if not rows:
             return []
         calls = await _calls(tx, [row["id"] for row in rows])
         effects = Effects(self._settings, self._vault, now)
         jobs = [self._job(row, calls.get(row["id"], []), effects) for row in rows]
-        changes = {
-            "attend_at": now + timedelta(seconds=self._settings.lease_seconds),
-            "tries": payments.c.tries + 1,
-            "status": bindparam("b_status"),
-        }
-        statement = update(payments).where(payments.c.id == bindparam("b_id")).values(**changes)
-        await tx.execute(statement, [{"b_id": job.payment["id"], "b_status": job.payment["status"]} for job in jobs])
+        until = now + timedelta(seconds=self._settings.lease_seconds)
+        taken = [{"id": row["id"], "status": row["status"], "attend_at": until} for row in (j.payment for j in jobs)]
+        await update_rows(tx, payments, taken, where=["id"], bump="tries")
         await effects.write(tx)
         return await _with_cards(tx, jobs)
 
@@ -320,18 +316,22 @@ async def _finish(tx: AsyncConnection, outcomes: Sequence[Outcome], now: datetim
         if outcome.job.attempt is not None
     ]
     if rows:
-        unknown = AttemptOutcome.UNKNOWN.value
-        statement = (
-            update(attempts)
-            .where(attempts.c.id == bindparam("b_id"), or_(attempts.c.outcome.is_(None), attempts.c.outcome == unknown))
-            .values(
-                outcome=bindparam("b_outcome"),
-                provider_code=bindparam("b_code"),
-                provider_reference=bindparam("b_reference"),
-                finished_at=bindparam("b_finished"),
-            )
-        )
-        await tx.execute(statement, rows)
+        await tx.execute(_FINISH, rows)
+
+
+_FINISH = (
+    update(attempts)
+    .where(
+        attempts.c.id == bindparam("b_id"),
+        or_(attempts.c.outcome.is_(None), attempts.c.outcome == AttemptOutcome.UNKNOWN.value),
+    )
+    .values(
+        outcome=bindparam("b_outcome"),
+        provider_code=bindparam("b_code"),
+        provider_reference=bindparam("b_reference"),
+        finished_at=bindparam("b_finished"),
+    )
+)
 
 
 def _code(verdict: Verdict) -> str | None:
@@ -339,10 +339,25 @@ def _code(verdict: Verdict) -> str | None:
     return code and code[:100]
 
 
+_DUE = skip_locked(
+    select(payments)
+    .where(payments.c.attend_at <= bindparam("now"))
+    .order_by(payments.c.attend_at)
+    .limit(bindparam("room", type_=Integer()))
+)
+_CALLS = (
+    select(attempts).where(among(attempts.c.payment_id, "ids"), attempts.c.refund_id.is_(None)).order_by(attempts.c.id)
+)
+_CARDS = (
+    select(methods.c.id, methods.c.billing_key_sealed, customers.c.customer_key)
+    .join(customers, customers.c.user_id == methods.c.user_id)
+    .where(among(methods.c.id, "ids"))
+)
+
+
 async def _calls(tx: AsyncConnection, payment_ids: Sequence[str]) -> dict[str, list[Row]]:
-    query = select(attempts).where(attempts.c.payment_id.in_(payment_ids), attempts.c.refund_id.is_(None))
     calls: dict[str, list[Row]] = {}
-    for row in (await tx.execute(query.order_by(attempts.c.id))).mappings():
+    for row in (await tx.execute(_CALLS, {"ids": payment_ids})).mappings():
         calls.setdefault(row["payment_id"], []).append(dict(row))
     return calls
 
@@ -351,12 +366,7 @@ async def _with_cards(tx: AsyncConnection, jobs: Sequence[Job]) -> list[Job]:
     ids = {job.payment["payment_method_id"] for job in jobs if job.payment["payment_method_id"]}
     if not ids:
         return list(jobs)
-    query = (
-        select(methods.c.id, methods.c.billing_key_sealed, customers.c.customer_key)
-        .join(customers, customers.c.user_id == methods.c.user_id)
-        .where(methods.c.id.in_(ids))
-    )
-    cards = {row.id: row for row in await tx.execute(query)}
+    cards = {row.id: row for row in await tx.execute(_CARDS, {"ids": sorted(ids)})}
     return [
         replace(job, billing_key_sealed=card.billing_key_sealed, customer_key=card.customer_key)
         if (card := cards.get(job.payment["payment_method_id"]))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among, insert_rows, update_rows
 from messaging.events import EventData
 from messaging.events.payments import (
     PaymentAwaitingDeposit,
@@ -181,14 +182,10 @@ class Effects:
 
     async def write(self, tx: AsyncConnection) -> None:
         if self._rows:
-            changes: dict[str, Any] = {name: bindparam(f"b_{name}") for name in _CHANGING}
-            statement = update(payments).where(payments.c.id == bindparam("b_id"))
-            statement = statement.values(**changes, version=payments.c.version + 1)
-            rows = [{f"b_{name}": row[name] for name in ("id", *_CHANGING)} for row in self._rows.values()]
-            await tx.execute(statement, rows)
+            rows = [{name: row[name] for name in ("id", *_CHANGING)} for row in self._rows.values()]
+            await update_rows(tx, payments, rows, where=["id"], bump="version")
         for table, added in ((ledger, self._entries), (refunds, self._refunds), (attempts, self._attempts)):
-            if added:
-                await tx.execute(insert(table), added)
+            await insert_rows(tx, table, added)
         await record(tx, outbox, SOURCE, self.events)
 
     def _note_capture(self, after: Row, verdict: Captured) -> None:
@@ -321,10 +318,17 @@ def told(row: Mapping[str, Any], what: Told) -> EventData:
     return PaymentCanceled(**about, refunded=row["refunded"], currency=row["currency"])
 
 
+_LOCK = select(payments).where(among(payments.c.id, "ids")).order_by(payments.c.id).with_for_update()
+_BEING_REFUNDED = (
+    select(refunds.c.payment_id, func.sum(refunds.c.amount))
+    .where(among(refunds.c.payment_id, "ids"), refunds.c.status == RefundStatus.PENDING.value)
+    .group_by(refunds.c.payment_id)
+)
+
+
 async def locked(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Row]:
     """Payments by id, locked until the transaction ends, in one order for all who lock."""
-    query = select(payments).where(payments.c.id.in_(ids)).order_by(payments.c.id).with_for_update()
-    return {row["id"]: dict(row) for row in (await tx.execute(query)).mappings()}
+    return {row["id"]: dict(row) for row in (await tx.execute(_LOCK, {"ids": ids})).mappings()}
 
 
 async def being_refunded(tx: AsyncConnection, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -332,6 +336,4 @@ async def being_refunded(tx: AsyncConnection, rows: Mapping[str, Mapping[str, An
     ids = [id for id, row in rows.items() if row["captured"]]
     if not ids:
         return {}
-    pending = refunds.c.status == RefundStatus.PENDING.value
-    query = select(refunds.c.payment_id, func.sum(refunds.c.amount)).where(refunds.c.payment_id.in_(ids), pending)
-    return {id: int(total) for id, total in await tx.execute(query.group_by(refunds.c.payment_id))}
+    return {id: int(total) for id, total in await tx.execute(_BEING_REFUNDED, {"ids": ids})}

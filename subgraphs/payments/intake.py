@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among, insert_rows
 from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
@@ -57,8 +58,7 @@ class Intake:
                 row = self._open(request, held[order_id], usable, now)
                 opened.append(row)
             answers += answer(row)
-        if opened:
-            await tx.execute(insert(payments), opened)
+        await insert_rows(tx, payments, opened)
         await record(tx, outbox, SOURCE, answers)
         return [row["id"] for row in opened]
 
@@ -166,8 +166,7 @@ class Intake:
         ids = {each.payment_method_id for each in requests if each.payment_method_id}
         if not ids:
             return {}
-        query = select(methods).where(methods.c.id.in_(ids)).order_by(methods.c.id).with_for_update()
-        return {row["id"]: dict(row) for row in (await tx.execute(query)).mappings()}
+        return {row["id"]: dict(row) for row in (await tx.execute(_METHODS, {"ids": sorted(ids)})).mappings()}
 
     def _open(
         self, request: PaymentRequested, payable: Mapping[str, Any], usable: Mapping[str, Row], now: datetime
@@ -273,16 +272,28 @@ def _never_charged(order_id: str, payable: Mapping[str, Any]) -> PaymentCanceled
     )
 
 
+_METHODS = select(methods).where(among(methods.c.id, "ids")).order_by(methods.c.id).with_for_update()
+_HOLD = (
+    select(payables)
+    .where(payables.c.type == bindparam("b_type"), among(payables.c.id, "ids"))
+    .order_by(payables.c.id)
+    .with_for_update()
+)
+_OF_ORDERS = (
+    select(payments)
+    .where(payments.c.payable_type == ORDER, among(payments.c.payable_id, "ids"), payments.c.purpose == PURCHASE)
+    .order_by(payments.c.id)
+)
+_OF_ORDERS_LOCKED = _OF_ORDERS.with_for_update()
+
+
 async def _hold(tx: AsyncConnection, type: str, ids: Sequence[str]) -> dict[str, Row]:
     """The payables' copies, locked: a request and its cancellation never miss each other."""
-    keys = [(type, id) for id in ids]
-    query = select(payables).where(tuple_(payables.c.type, payables.c.id).in_(keys)).order_by(payables.c.id)
-    return {row["id"]: dict(row) for row in (await tx.execute(query.with_for_update())).mappings()}
+    found = await tx.execute(_HOLD, {"b_type": type, "ids": ids})
+    return {row["id"]: dict(row) for row in found.mappings()}
 
 
 async def payments_of_orders(tx: AsyncConnection, order_ids: Sequence[str], *, lock: bool = False) -> list[Row]:
     """The purchases' payments of these orders."""
-    mine = (payments.c.payable_type == ORDER, payments.c.payable_id.in_(order_ids), payments.c.purpose == PURCHASE)
-    query = select(payments).where(*mine).order_by(payments.c.id)
-    found = await tx.execute(query.with_for_update() if lock else query)
+    found = await tx.execute(_OF_ORDERS_LOCKED if lock else _OF_ORDERS, {"ids": order_ids})
     return [dict(row) for row in found.mappings()]

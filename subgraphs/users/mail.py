@@ -15,9 +15,10 @@ from typing import Any, overload
 
 import aiosmtplib
 import structlog
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import insert_rows
 from db.session import Database
 from db.statements import skip_locked
 from subgraphs.kit.ids import new_ulid
@@ -65,7 +66,7 @@ async def queue(tx: AsyncConnection, drafts: Sequence[Draft], now: datetime) -> 
         }
         for draft in drafts
     ]
-    await tx.execute(insert(mails), rows)
+    await insert_rows(tx, mails, rows)
     return [str(row["id"]) for row in rows]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among
 from db.statements import insert_ignore
 from subgraphs.users.models import AnyRow, engagements, waiting_notices
 from subgraphs.users.service.deps import Deps
@@ -42,10 +43,12 @@ async def close_by_id(tx: AsyncConnection, ids: Sequence[str]) -> None:
     await tx.execute(update(engagements).where(engagements.c.id.in_(ids)).values(closed=True))
 
 
+_KNOWN = select(engagements).where(among(engagements.c.id, "ids"))
+
+
 async def known(tx: AsyncConnection, ids: Sequence[str]) -> Mapping[str, AnyRow]:
     """What is known of these orders and pledges."""
-    rows = await tx.execute(select(engagements).where(engagements.c.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await tx.execute(_KNOWN, {"ids": ids})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among, insert_rows
 from db.statements import insert_ignore, upsert
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.identity import Identity
@@ -36,6 +37,13 @@ class Notice:
     engagement: tuple[str, str] | None = None
 
 
+_NEW = select(notifications.c.id).where(among(notifications.c.id, "ids"))
+_READERS = select(users.c.id, users.c.email, users.c.email_verified_at, users.c.locale).where(
+    among(users.c.id, "ids"), users.c.deleted_at.is_(None)
+)
+_WANTED = select(preferences).where(among(preferences.c.user_id, "ids"))
+
+
 async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> list[str]:
     """Write the notices that were not written before, and queue their e-mails; who got something new.
 
@@ -51,21 +59,18 @@ async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> 
             rows[row["id"]] = row
     await insert_ignore(tx, notifications, list(rows.values()))
     # Which of them are new is asked, not counted: drivers count ignored rows differently.
-    new = (await tx.execute(select(notifications.c.id).where(notifications.c.id.in_(rows)))).scalars().all()
+    new = (await tx.execute(_NEW, {"ids": list(rows)})).scalars().all()
     await _deliver(tx, deps, [rows[id] for id in new], readers, wanted)
     return sorted({rows[id]["recipient_id"] for id in new})
 
 
 async def _readers(tx: AsyncConnection, user_ids: set[str]) -> dict[str, AnyRow]:
-    query = select(users.c.id, users.c.email, users.c.email_verified_at, users.c.locale)
-    rows = await tx.execute(query.where(users.c.id.in_(user_ids), users.c.deleted_at.is_(None)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await tx.execute(_READERS, {"ids": sorted(user_ids)})}
 
 
 async def _wanted(tx: AsyncConnection, notices: Sequence[Notice]) -> dict[tuple[str, str], Sequence[str]]:
-    keys = {(notice.recipient_id, notice.type) for notice in notices}
-    query = select(preferences).where(tuple_(preferences.c.user_id, preferences.c.type).in_(keys))
-    return {(row.user_id, row.type): row.channels for row in await tx.execute(query)}
+    wanted = {"ids": sorted({notice.recipient_id for notice in notices})}
+    return {(row.user_id, row.type): row.channels for row in await tx.execute(_WANTED, wanted)}
 
 
 def _row(notice: Notice, reader: AnyRow, deps: Deps) -> dict[str, Any]:
@@ -111,8 +116,7 @@ async def _deliver(
         in_app = {"channel": "IN_APP", "status": "SENT" if shown else "SUPPRESSED", "sent_at": now if shown else None}
         email = {"channel": "EMAIL", "status": "QUEUED" if mail_id else "SUPPRESSED", "sent_at": None}
         ways += [way | in_app, way | email | {"mail_id": mail_id}]
-    if ways:
-        await tx.execute(insert(deliveries), ways)
+    await insert_rows(tx, deliveries, ways)
 
 
 async def tell(deps: Deps, user_ids: Sequence[str]) -> None:
