@@ -139,6 +139,12 @@ def estimated_wait(position: int, rate: int) -> int:
     return math.ceil(max(position, 0) * 60 / max(rate, 1))
 
 
+def news_pause(wait_seconds: int) -> float:
+    """Seconds until somebody who has to wait so long is told his position anew: those in front hear every step, those
+    far behind now and then."""
+    return min(max(wait_seconds / 20, 0.25), 10.0)
+
+
 def inversions(order: Sequence[int]) -> int:
     """Pairs that stand the wrong way round: 0 for a line that was kept."""
     if len(order) < 2:

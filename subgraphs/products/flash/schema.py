@@ -16,14 +16,16 @@ from subgraphs.kit.ids import local_id, named_id, parse_id
 from subgraphs.kit.pagination import InvalidPage, page_size
 from subgraphs.products.errors import UserError, errors_of
 from subgraphs.products.flash import types
-from subgraphs.products.flash.domain import FlashSaleStatus
-from subgraphs.products.flash.models import items, sales, tickets
+from subgraphs.products.flash.domain import FlashSaleStatus, QueueTicketStatus, news_pause
+from subgraphs.products.flash.models import items, sales
 from subgraphs.products.flash.service import SCOPE, ItemDraft
 from subgraphs.products.flash.types import FlashSale, FlashSaleItem, QueueTicket, StockClaim
 from subgraphs.products.types import Info
 
 PAUSE_SECONDS = 0.25
 """Between two news of one watcher: a unit that is claimed every millisecond is not a message every millisecond."""
+
+INSIDE_SECONDS = 1.0
 
 
 @strawberry.input
@@ -155,22 +157,33 @@ class FlashMutation:
 
 
 async def ticket_news(info: Info, id: str) -> AsyncIterator[QueueTicket]:
-    """The caller's ticket now, and whenever its place, status or token is another."""
+    """The caller's ticket now, and whenever its place, status or token is another; LEFT is the last of it."""
     context = info.context
-    context.identity.require_user()
+    user, lines = context.identity.require_user(), context.flash.lines
     ticket_id = local_id("QueueTicket", id, field=["id"])
-    async with context.shop.database.read() as connection:
-        mine = (tickets.c.id == ticket_id, tickets.c.user_id == context.identity.user_id)
-        sale_id = (await connection.execute(select(tickets.c.sale_id).where(*mine))).scalar()
-    if sale_id is None:
+    row = await lines.ticket(ticket_id, user)
+    if row is None:
         raise Rejected("NOT_FOUND", "No QueueTicket has this id.", ["id"])
-    last = None
-    async for _ in context.shop.changes.listen(f"flash-line:{sale_id}", at_once=True):
-        (ticket,) = await types.tickets_of(context, [ticket_id])
-        if ticket is not None and ticket != last:
-            last = ticket
-            yield ticket
-        await asyncio.sleep(PAUSE_SECONDS)
+    told = None
+    async with lines.watched(row.sale_id) as line:
+        while True:
+            if line.concerns(row):
+                row = await lines.ticket(ticket_id, user) or row
+            ticket = types.ticket_of(row, context, line.counters)
+            if ticket != told:
+                told = ticket
+                yield ticket
+            if ticket.status is QueueTicketStatus.LEFT:
+                return
+            await line.news(row, _pause_of(ticket))
+
+
+def _pause_of(ticket: QueueTicket) -> float | None:
+    """Until a ticket without news is looked at again. Whoever was let in is few, and may enter once more; before the
+    line is drawn there is nothing to tell."""
+    if ticket.status is not QueueTicketStatus.WAITING:
+        return INSIDE_SECONDS
+    return None if ticket.estimated_wait_seconds is None else news_pause(ticket.estimated_wait_seconds)
 
 
 async def item_news(info: Info, sale_id: str) -> AsyncIterator[FlashSaleItem]:

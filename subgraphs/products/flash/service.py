@@ -24,6 +24,7 @@ from subgraphs.products.domain import MAX_UNITS, StockMovementType, text_problem
 from subgraphs.products.flash import redeem, waiting_room
 from subgraphs.products.flash.claims import ClaimUnits, claim_units, close_sales, expire_claims, kept_by_customer
 from subgraphs.products.flash.gate import Verdict
+from subgraphs.products.flash.line import Lines
 from subgraphs.products.flash.models import items, sales
 from subgraphs.products.flash.tokens import AdmissionTokens
 from subgraphs.products.flash.waiting_room import Entry
@@ -50,6 +51,7 @@ class FlashSales:
     def __init__(self, shop: Shop, tokens: AdmissionTokens) -> None:
         self.shop = shop
         self.tokens = tokens
+        self.lines = Lines(shop.database, shop.changes)
         limit = shop.settings.flash_batch
         self._entries: GroupCommit[Entry, str] = GroupCommit(self._enter_batch, limit=limit)
         self._claims: GroupCommit[ClaimUnits, str] = GroupCommit(self._claim_batch, limit=limit)
@@ -104,14 +106,16 @@ class FlashSales:
     async def _sweep(self, now: datetime) -> None:
         back = await self.shop.write(lambda tx: expire_claims(tx, now, SWEEP_BATCH))
         await self.shop.tell_items(back)
-        over = await self.shop.write(lambda tx: self._close(tx, now))
-        await self.shop.tell_stock(over)
+        over, variants = await self.shop.write(lambda tx: self._close(tx, now))
+        for sale_id in over:
+            await self.shop.changes.tell(f"flash-line:{sale_id}")
+        await self.shop.tell_stock(variants)
 
-    async def _close(self, tx: AsyncConnection, now: datetime) -> list[str]:
+    async def _close(self, tx: AsyncConnection, now: datetime) -> tuple[list[str], list[str]]:
         sale_ids, variants = await close_sales(tx, now, SWEEP_BATCH)
         if sale_ids:
             await waiting_room.leave(tx, sale_ids)
-        return variants
+        return sale_ids, variants
 
     async def _item(self, item_id: str) -> Any:
         async with self.shop.database.read() as connection:

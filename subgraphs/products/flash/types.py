@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from subgraphs.kit.entities import Representation, Resolve
 from subgraphs.kit.ids import global_id, parse_id
 from subgraphs.kit.types import Money, Node, money_of
 from subgraphs.products.flash.domain import FlashSaleStatus, QueueTicketStatus, estimated_wait, status_of
+from subgraphs.products.flash.line import Counters
 from subgraphs.products.flash.models import claims, items, sales, tickets
 from subgraphs.products.loaders import Context
 from subgraphs.products.types import Info, ProductVariant, variant_of
@@ -117,8 +119,9 @@ def item_of(row: Row[Any]) -> FlashSaleItem:
     )
 
 
-def ticket_of(row: Row[Any], context: Context) -> QueueTicket:
-    """The GraphQL object of a ticket row joined with its sale's counters (``tickets_of``)."""
+def ticket_of(row: Row[Any], context: Context, counters: Counters | None = None) -> QueueTicket:
+    """The GraphQL object of a ticket row, with its sale's counters as they were then or as they are given."""
+    line = counters or row
     status, now = QueueTicketStatus(row.status), context.shop.now()
     position = wait = token = None
     if status is QueueTicketStatus.ADMITTED and row.admission_expires_at <= now:
@@ -126,8 +129,8 @@ def ticket_of(row: Row[Any], context: Context) -> QueueTicket:
     if status is QueueTicketStatus.ADMITTED:
         token = context.flash.tokens.issue(row.id, row.sale_id, row.user_id, row.admission_expires_at)
     if status is QueueTicketStatus.WAITING and row.number is not None:
-        position = max(1, row.number - row.admitted_through)
-        wait = estimated_wait(position, row.admission_rate)
+        position = max(1, row.number - line.admitted_through)
+        wait = estimated_wait(position, line.admission_rate)
     return QueueTicket(
         id=strawberry.ID(global_id("QueueTicket", row.id)),
         status=status,
@@ -169,12 +172,9 @@ async def items_of(context: Context, ids: Sequence[str]) -> list[FlashSaleItem |
 
 async def tickets_of(context: Context, ids: Sequence[str]) -> list[QueueTicket | None]:
     """The caller's own tickets by id."""
-    counters = (sales.c.admitted_through, sales.c.admission_rate)
-    mine = tickets.c.user_id == (context.identity.user_id or "")
-    query = select(tickets, *counters).join(sales, sales.c.id == tickets.c.sale_id).where(tickets.c.id.in_(ids), mine)
-    async with context.shop.database.read() as connection:
-        rows = {row.id: row for row in await connection.execute(query)}
-    return [ticket_of(rows[each], context) if each in rows else None for each in ids]
+    user = context.identity.user_id or ""
+    rows = await asyncio.gather(*(context.flash.lines.ticket(id, user) for id in ids))
+    return [ticket_of(row, context) if row is not None else None for row in rows]
 
 
 async def claims_of(context: Context, ids: Sequence[str]) -> list[StockClaim | None]:

@@ -22,6 +22,7 @@ from subgraphs.products.flash.domain import (
     estimated_wait,
     grant,
     inversions,
+    news_pause,
     next_rate,
     percentile,
     status_of,
@@ -118,7 +119,7 @@ def test_slow_checkouts_bring_the_rate_to_its_least_and_quick_ones_to_its_most(l
     for _ in range(20):
         rate = next_rate(rate, limits.target_seconds * 2, limits)
     assert rate == limits.least
-    for _ in range(limits.most + 1 if limits.most < 20 else 25):
+    for _ in range(40):
         rate = next_rate(rate, 0.0, limits)
     assert rate == limits.most
 
@@ -162,6 +163,13 @@ def test_the_estimate_is_how_long_that_many_take(position: int, rate: int) -> No
     assert seconds >= 0
     assert seconds * max(rate, 1) >= max(position, 0) * 60
     assert (seconds - 1) * max(rate, 1) < max(position, 0) * 60 or seconds == 0
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_whoever_is_nearer_hears_no_less_often(one: int, other: int) -> None:
+    """Never more than four times a second, and every ten seconds at least."""
+    near, far = sorted((one, other))
+    assert 0.25 <= news_pause(near) <= news_pause(far) <= 10
 
 
 @given(st.lists(st.integers(0, 50), max_size=40))
