@@ -8,7 +8,7 @@ from typing import Any
 
 import strawberry
 import uvicorn
-from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select
+from sqlalchemy import CheckConstraint, Column, Integer, MetaData, String, Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Database
@@ -18,7 +18,12 @@ from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.identity import ClaimsVerifier
 
 metadata = MetaData()
-ratings = Table("ratings", metadata, Column("product_id", String(64), index=True), Column("stars", Integer))
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("product_id", String(64), index=True),
+    Column("stars", Integer, CheckConstraint("stars BETWEEN 1 AND 5")),
+)
 database = Database("sqlite+aiosqlite:///ratings.sqlite")
 
 Info = strawberry.Info[Caller, None]
@@ -28,6 +33,17 @@ Info = strawberry.Info[Caller, None]
 class Product:
     id: strawberry.ID
     rating: float | None = None
+
+
+@strawberry.type
+class UserError:
+    message: str
+
+
+@strawberry.type
+class RatingPayload:
+    product: Product | None
+    user_errors: list[UserError]
 
 
 @strawberry.type
@@ -44,14 +60,17 @@ class Query:
 @strawberry.type
 class Mutation:
     @strawberry.mutation
-    async def product_rate(self, info: Info, id: strawberry.ID, stars: int) -> Product:
+    async def product_rate(self, info: Info, id: strawberry.ID, stars: int) -> RatingPayload:
+        if not 1 <= stars <= 5:
+            return RatingPayload(product=None, user_errors=[UserError(message="From 1 to 5 stars.")])
+
         # Who asks is in the router's signed claims: info.context.identity.require_user() would refuse strangers.
         async def write(tx: AsyncConnection) -> None:
             await tx.execute(insert(ratings).values(product_id=id, stars=stars))
 
         await database.run(write)
         (product,) = await products([{"id": id}], info.context)
-        return product
+        return RatingPayload(product=product, user_errors=[])
 
 
 async def products(representations: Sequence[Representation], _: Any) -> list[Product]:

@@ -38,10 +38,15 @@ const root = {
 
 http
   .createServer(async (request, response) => {
-    let body = '';
-    for await (const part of request) body += part;
-    const { query, variables } = JSON.parse(body);
-    const answer = await graphql({ schema, source: query, rootValue: root, variableValues: variables });
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+    try {
+      let body = '';
+      for await (const part of request) body += part;
+      const { query, variables } = JSON.parse(body);
+      const answer = await graphql({ schema, source: query, rootValue: root, variableValues: variables });
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+    } catch (error) {
+      response.writeHead(400, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ errors: [{ message: `no GraphQL request: ${error.message}` }] }));
+    }
   })
   .listen(Number(process.argv[2]), '127.0.0.1');
