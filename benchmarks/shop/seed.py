@@ -79,6 +79,7 @@ async def _people(tx: AsyncConnection, _: Settings, numbers: Sequence[int]) -> N
             "id": buyer_id(number),
             "version": 1,
             "email": f"bench{number}@people.example",
+            "email_index": users.email_index(f"bench{number}@people.example"),
             "name": "구매자",
             "display_name": f"buyer {number}",
             "password_hash": None,
