@@ -69,7 +69,7 @@ async def run(url: str, products: Database, plan: Plan, show: Callable[[State], 
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
         app = App(url, session)
-        sale = await _put_up(app, plan)
+        sale = await put_up(app, plan)
         state = State(Told(), app, sale_id=_bare(sale.id))
         over = asyncio.Event()
         people = [
@@ -91,7 +91,8 @@ async def run(url: str, products: Database, plan: Plan, show: Callable[[State], 
     return state
 
 
-async def _put_up(app: App, plan: Plan) -> Sale:
+async def put_up(app: App, plan: Plan) -> Sale:
+    """A new sale, through the door. Raises Unexpected when it is refused."""
     opens = datetime.now(UTC) + timedelta(seconds=plan.opening)
     given = plan.tickets
     wanted = {"variantId": given["variant"], "salePrice": given["price"], "quantity": plan.units}
