@@ -148,6 +148,12 @@ def mask_email(email: str) -> str:
     return f"{local[: min(2, len(local) - 1)]}***@{host}"
 
 
+def mask_name(name: str) -> str:
+    """``김*두``: how somebody is called in public who has not said how he wants to be called."""
+    hidden = "*" * max(1, min(len(name) - 2, 6))
+    return name[0] + hidden + (name[-1] if len(name) > 2 else "")
+
+
 def slug_of(name: str, suffix: str) -> str:
     """A seller's slug: the ASCII letters and digits of the name, made unique by ``suffix``."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()

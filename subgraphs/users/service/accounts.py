@@ -92,7 +92,7 @@ def _checked(deps: Deps, given: Registration) -> tuple[dict[str, Any], str, list
     name = checks.value(
         lambda: domain.clean_text(given.name, what="A name", limit=domain.MAX_NAME), ["input", "name"], ""
     )
-    display_name = name[: domain.MAX_DISPLAY_NAME]
+    display_name = domain.mask_name(name) if name else ""
     if given.display_name is not None:
         display_name = checks.value(lambda: _display_name(given.display_name or ""), ["input", "displayName"], "")
     phone = given.phone and checks.value(lambda: domain.clean_phone(given.phone or ""), ["input", "phone"], "")
