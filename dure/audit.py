@@ -208,10 +208,10 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Shop:
     for runtime in runtimes.values():
         stack.push_async_callback(runtime.database.close)
     built = {name: build(name, runtime) for name, runtime in runtimes.items()}
-    return Shop(built, runtimes, _provider(settings, stack.push_async_callback))
+    return Shop(built, runtimes, provider_of(settings, stack.push_async_callback))
 
 
-def _provider(settings: Settings, at_the_end: Callable[..., Any]) -> Provider:
+def provider_of(settings: Settings, at_the_end: Callable[..., Any]) -> Provider:
     """The provider over HTTP where it is a process of its own, else the simulator's books beside our own."""
     chosen = PaymentSettings()
     secret = chosen.provider_secret_key.get_secret_value()

@@ -30,6 +30,8 @@ part = typer.Typer(help="A single part of the shop as a process of its own (what
 app.add_typer(part, name="part")
 key = typer.Typer(help="The keys that seal personal data in the databases.")
 app.add_typer(key, name="keys")
+simulator = typer.Typer(help="The payment provider's simulator of a running shop: have it misbehave, play the bank.")
+app.add_typer(simulator, name="simulator")
 
 
 def main() -> None:
@@ -87,6 +89,67 @@ def audit() -> None:
     for violation in violations:
         print(f"{violation.invariant}: {violation.detail}")
     raise typer.Exit(1 if violations else 0)
+
+
+@app.command()
+def reconcile() -> None:
+    """Hold our payments against the provider's transactions; exit 1 and each difference, which is asked about."""
+    from dure.reconcile import run
+
+    differences = _run(run(_settings()))
+    for difference in differences:
+        print(difference)
+    raise typer.Exit(1 if differences else 0)
+
+
+Url = Annotated[str | None, typer.Option(help="The simulator's base address; default: the running shop's.")]
+
+
+@simulator.command("fault")
+def simulator_fault(
+    kind: Annotated[str, typer.Argument(help="timeout_after, error, late_webhook, ...: another word lists them.")],
+    path: Annotated[str, typer.Option(help="Calls that begin with this path.")] = "/v1/",
+    times: Annotated[int, typer.Option(help="How many calls.")] = 1,
+    code: Annotated[str | None, typer.Option(help="The provider's error code.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long a call hangs, or a webhook is late.")] = 30.0,
+    url: Url = None,
+) -> None:
+    """The next calls go wrong in this way."""
+    from dure.simulator import Fault, script
+
+    script(_settings(), [Fault(kind, path, times, code, seconds)], url)
+
+
+@simulator.command("script")
+def simulator_script(file: Path, url: Url = None) -> None:
+    """The same for a YAML file: a list of kind, path, times, code, seconds."""
+    from dure.simulator import read, script
+
+    console.print(f"{script(_settings(), read(file), url)} faults to come")
+
+
+@simulator.command("clear")
+def simulator_clear(url: Url = None) -> None:
+    """Forget the faults that have not happened yet."""
+    from dure.simulator import call
+
+    call(_settings(), "DELETE", "faults", {}, url)
+
+
+@simulator.command("deposit")
+def simulator_deposit(order_number: str, url: Url = None) -> None:
+    """Somebody pays into the virtual account of this order."""
+    from dure.simulator import call
+
+    call(_settings(), "POST", "deposits", {"orderId": order_number}, url)
+
+
+@simulator.command("reverse")
+def simulator_reverse(order_number: str, url: Url = None) -> None:
+    """The bank takes the deposit of this order back."""
+    from dure.simulator import call
+
+    call(_settings(), "POST", "deposits/reversals", {"orderId": order_number}, url)
 
 
 @app.command()

@@ -89,6 +89,7 @@ def assemble(
             Worker("payments.consumer", consumer.run),
             Worker("payments.charger", service.charger.run),
             Worker("payments.refunder", service.refunder.run),
+            Worker("payments.reconciler", service.reconciler.run),
             housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
             Worker("payments.connections", _closing(http.close)),
         ],

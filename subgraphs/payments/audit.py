@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from subgraphs.payments.domain import CAPTURED, IN_FLIGHT, Booking, PaymentStatu
 from subgraphs.payments.effects import BUYERS
 from subgraphs.payments.models import ledger, payments, refunds
 from subgraphs.payments.provider import Provider
+from subgraphs.payments.reconciling import compare
 
 STUCK_AFTER = timedelta(minutes=10)
 JOURNAL_DAYS = 90
@@ -40,40 +40,11 @@ async def audit(connection: AsyncConnection) -> list[Violation]:
 async def audit_provider(provider: Provider, connection: AsyncConnection) -> list[Violation]:
     """Where our payments and the provider's journal of the last 90 days differ, in either direction.
 
-    What is under way between the two is not a difference: payments without an outcome and pending refunds are left
-    out. Raises NoAnswer or ProviderError when the provider cannot be asked.
+    Raises NoAnswer or ProviderError when the provider cannot be asked.
     """
     end = datetime.now(UTC) + timedelta(minutes=1)
-    start = end - timedelta(days=JOURNAL_DAYS)
-    ours, unsettled, older = await _ours(connection, start)
-    theirs: dict[str, int] = defaultdict(int)
-    for transaction in await provider.transactions(start, end):
-        theirs[transaction.order_id] += transaction.net
-    violations = []
-    for order_id in sorted((ours.keys() | theirs.keys()) - unsettled - older):
-        here, there = ours.get(order_id, 0), theirs.get(order_id, 0)
-        if here != there:
-            detail = f"order {order_id}: {here} here, {there} at the provider"
-            violations.append(Violation("payments.equal_to_provider", detail))
-    return violations
-
-
-async def _ours(connection: AsyncConnection, start: datetime) -> tuple[dict[str, int], set[str], set[str]]:
-    """What each order paid net by our books; those whose outcome is open; those from before ``start``."""
-    pending = select(refunds.c.payment_id).where(refunds.c.status == RefundStatus.PENDING.value)
-    open_ = or_(payments.c.status.in_([each.value for each in IN_FLIGHT]), payments.c.id.in_(pending))
-    query = select(
-        payments.c.provider_order_id,
-        (payments.c.captured - payments.c.refunded).label("net"),
-        case((open_, 1), else_=0).label("open"),
-        payments.c.created_at,
-    )
-    rows = (await connection.execute(query)).all()
-    return (
-        {row.provider_order_id: row.net for row in rows},
-        {row.provider_order_id for row in rows if row.open},
-        {row.provider_order_id for row in rows if row.created_at < start},
-    )
+    differences = await compare(provider, connection, end - timedelta(days=JOURNAL_DAYS), end)
+    return [Violation("payments.equal_to_provider", str(each)) for each in differences]
 
 
 def _not_captured_once() -> Select[Any]:

@@ -33,6 +33,7 @@ from subgraphs.payments.intake import Intake
 from subgraphs.payments.methods import Methods, announce
 from subgraphs.payments.models import attempts, commissions, methods, partners, payables, payments, refunds
 from subgraphs.payments.provider import Provider
+from subgraphs.payments.reconciling import Reconciler
 from subgraphs.payments.refunding import Refunder, RefundJob
 from subgraphs.payments.settings import Settings
 from subgraphs.payments.vault import Vault
@@ -75,6 +76,7 @@ class Service:
         self.intake = Intake(settings, vault)
         self.charger = Charger(database, provider, vault, settings, now, self.settled)
         self.refunder = Refunder(database, provider, vault, settings, now, self.settled)
+        self.reconciler = Reconciler(database, provider, now, self.charger.alarm.ring, settings)
         self.checkout = Checkout(database, self.charger, vault, settings, now)
         self.methods = Methods(database, provider, vault, now, wake)
         # Webhooks come in crowds: those that come together are looked up together.
