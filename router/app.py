@@ -33,6 +33,9 @@ from router.telemetry import Telemetry
 WORKERS = 2
 """Threads that parse, validate and plan, so that the event loop does not."""
 
+WARM_SECONDS = 5.0
+"""The start waits so long for the plans of persisted operations; the rest is planned while it serves."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -144,13 +147,14 @@ class RouterApp:
     def keep(self) -> None:
         """What was refused is gone."""
         self.telemetry.settled()
-        self.health.serves(self.supergraph_sdl)
+        self.health.settled()
 
     async def warm_up(self) -> None:
         """Plan all persisted operations; those that cannot be run are told."""
-        edition = self._edition
-        edition.broken = await try_published(edition.graph, edition.operations, edition.settings.limits)
-        self._tell_broken(edition)
+        async with self._reloading:
+            edition = self._edition
+            edition.broken = await try_published(edition.graph, edition.operations, edition.settings.limits)
+            self._tell_broken(edition)
 
     async def _prepare(self, made: Edition, now: Edition) -> None:
         made.broken = await try_published(made.graph, made.operations, made.settings.limits)
@@ -244,7 +248,9 @@ class RouterApp:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.warm_up()
+                warming = asyncio.create_task(self.warm_up())
+                background.append(warming)
+                await asyncio.wait((warming,), timeout=WARM_SECONDS)
                 if self.follows is not None:
                     source, served = self.follows
                     following = follow(source, served, self, self.settings.watch, self._called)

@@ -118,22 +118,24 @@ class _Search(Visitor):
         self.spread.add(node.name.value)
 
 
-def _in_value(value: Any, type_: GraphQLInputType) -> Iterator[str]:
-    nullable = get_nullable_type(type_)
-    if value is None:
-        return
-    if is_list_type(nullable):
-        for item in value if isinstance(value, list) else [value]:
-            yield from _in_value(item, nullable.of_type)
-    elif isinstance(nullable, GraphQLEnumType):
-        if nullable.values[value].deprecation_reason is not None:
-            yield f"{nullable.name}.{value}"
-    elif isinstance(nullable, GraphQLInputObjectType):
-        for name, inner in value.items():
-            field = nullable.fields[name]
-            if field.deprecation_reason is not None:
-                yield f"{nullable.name}.{name}"
-            yield from _in_value(inner, field.type)
+def _in_value(sent: Any, declared: GraphQLInputType) -> Iterator[str]:
+    waiting: list[tuple[Any, GraphQLInputType]] = [(sent, declared)]  # values may be nested deeper than calls can be
+    while waiting:
+        value, type_ = waiting.pop()
+        nullable = get_nullable_type(type_)
+        if value is None:
+            continue
+        if is_list_type(nullable):
+            waiting += [(item, nullable.of_type) for item in (value if isinstance(value, list) else [value])]
+        elif isinstance(nullable, GraphQLEnumType):
+            if nullable.values[value].deprecation_reason is not None:
+                yield f"{nullable.name}.{value}"
+        elif isinstance(nullable, GraphQLInputObjectType):
+            for name, inner in value.items():
+                field = nullable.fields[name]
+                if field.deprecation_reason is not None:
+                    yield f"{nullable.name}.{name}"
+                waiting.append((inner, field.type))
 
 
 def _holding(schema: GraphQLSchema) -> frozenset[str]:

@@ -132,7 +132,7 @@ class Edition:
         self.limiter: RateLimiter = same.limiter if same else self._limiter(lasting)
         same = _same(before, settings, "persisted", "shared")
         self.look_up: LookUp = same.look_up if same else self._look_up(lasting)
-        same = _same(before, settings, "policies", "forward_headers", "http_client", "connect_timeout")
+        same = _same(before, settings, "policies", "http_client", "connect_timeout")
         self.policies: Policies = same.policies if same else lasting.opens(Policies(settings))
         same = _same(before, settings, "resilience")
         self.admission: Admission = same.admission if same else _admission(settings)

@@ -36,6 +36,10 @@ class Health:
         """Something new could not be served; the old goes on."""
         self._refused = {"reason": why, "at": time.time()}
 
+    def settled(self) -> None:
+        """What was refused is not wanted any more."""
+        self._refused = None
+
     def add(self, name: str, detail: Callable[[], Any]) -> None:
         """Something more for the report: breaker states, for example. It must give what JSON can say."""
         self._details[name] = detail

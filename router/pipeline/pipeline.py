@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graphql import GraphQLSchema
@@ -201,7 +202,8 @@ class Pipeline:
         policies = identity.policies
         if self._policies.asks:
             met = await graph.plans.policies(operation, conditions, defer)
-            policies = await self._policies.fulfilled(met, caller, operation.name, operation.kind, headers)
+            seen = partial(self._passed, headers)
+            policies = await self._policies.fulfilled(met, caller, operation.name, operation.kind, seen)
         granted = graph.plans.rules.granted(identity, policies)
         choice = Choice(conditions, granted, graph.labels.roll(), defer)
         ready = await graph.plans.plan(operation, choice)
@@ -221,9 +223,7 @@ class Pipeline:
         self, identity: Identity, headers: Headers, trace_id: str | None, ready: ReadyPlan, cost: int
     ) -> ExecutionContext:
         settings = self._settings
-        passed = {name: headers[name] for name in self._forwarded if name in headers}
-        if self._tells_address and (address := self._addresses.of(headers)) is not None:
-            passed[FORWARDED_FOR] = address
+        passed = self._passed(headers)
         if self._claims is not None:
             passed[settings.claims_header] = self._claims.header(identity)
         context = ExecutionContext(passed, trace_id, settings.dev, settings.limits.representations)
@@ -236,6 +236,13 @@ class Pipeline:
         if settings.dev and headers.get(PLAN_HEADER):
             context.report = reporter(ready.plan, cost)
         return context
+
+    def _passed(self, headers: Headers) -> dict[str, str]:
+        """Of a request's headers, those that others may see."""
+        passed = {name: headers[name] for name in self._forwarded if name in headers}
+        if self._tells_address and (address := self._addresses.of(headers)) is not None:
+            passed[FORWARDED_FOR] = address
+        return passed
 
     async def _run(
         self, plan: CompiledPlan, variables: dict[str, Any], context: ExecutionContext, known: dict[str, Any] | None
@@ -265,3 +272,5 @@ def _coerced(operation: PreparedOperation, raw: dict[str, Any]) -> dict[str, Any
         return operation.coerce(raw)
     except VariablesError as error:
         raise RequestError(RequestErrorCode.BAD_USER_INPUT, *error.messages) from None
+    except RecursionError:
+        raise RequestError(RequestErrorCode.BAD_USER_INPUT, "The variables are nested too deeply.") from None

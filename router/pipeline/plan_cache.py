@@ -105,6 +105,8 @@ class PlanCache:
         self._schema = schema
         self._pool = pool
         self._timeout = planning_timeout
+        self.size = size
+        """How many plans it keeps."""
         self._caching = caching
         self._graphs: dict[frozenset[str], QueryGraph] = {}
         self._known: Lru[PlanKey, ReadyPlan] = Lru(size)

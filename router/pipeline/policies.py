@@ -55,7 +55,6 @@ class Policies:
         self._client: HttpClient | None = None
         self._decide = self._decider(settings)
         self._timeout = settings.policies.timeout
-        self._forwarded = settings.forward_headers
 
     @property
     def asks(self) -> bool:
@@ -63,7 +62,12 @@ class Policies:
         return self._decide is not None
 
     async def fulfilled(
-        self, policies: frozenset[str], caller: Caller, operation: str | None, kind: str, headers: Mapping[str, str]
+        self,
+        policies: frozenset[str],
+        caller: Caller,
+        operation: str | None,
+        kind: str,
+        headers: Callable[[], Mapping[str, str]],
     ) -> frozenset[str]:
         """Those of ``policies`` that the caller fulfils, by the token or by decision. Raises RequestError (503)."""
         identity = caller.identity
@@ -71,7 +75,6 @@ class Policies:
         asked = policies - known
         if self._decide is None or not asked:
             return known
-        passed = {name: headers[name] for name in self._forwarded if name in headers}
         question = PolicyQuestion(
             asked,
             identity.subject,
@@ -81,7 +84,7 @@ class Policies:
             caller.client.name,
             operation,
             kind,
-            passed,
+            headers(),
         )
         return known | (asked & frozenset(await self._ask(self._decide, question)))
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
@@ -42,7 +43,10 @@ class DrainingServer(uvicorn.Server):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
 
     def look_again_on_hangup(self, look_again: Callable[[], None]) -> None:
-        """SIGHUP: look for what has changed. Called in the running loop."""
+        """SIGHUP: look for what has changed. Called in the running loop. Where there is a terminal, SIGHUP says that it
+        has gone, and ends the process as ever."""
+        if sys.stdin is not None and sys.stdin.isatty():
+            return
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, look_again)
 
     async def _go(self) -> None:

@@ -19,7 +19,7 @@ from router.pipeline.policies import PolicyQuestion
 from router.pipeline.request import GraphQLRequest
 from router.settings import PolicySettings, Settings, TokenSettings
 from tests.router.pipeline import subgraphs as parts
-from tests.router.pipeline.client import Response, data, post
+from tests.router.pipeline.client import Response, call, data, post
 from tests.router.pipeline.subgraphs import Served, router, subgraphs
 from tests.router.pipeline.test_auth import ED, TOKENS, Issuer, token
 from tests.support.process import free_port
@@ -168,6 +168,16 @@ async def test_only_what_an_operation_meets_is_asked_for() -> None:
     assert (first.client, first.operation, first.kind) == ("-", "A", "query")
     assert first.headers["accept-language"] == "ko"
     assert not {"authorization", "cookie"} & first.headers.keys()
+
+
+async def test_whoever_decides_is_told_the_address_that_is_believed() -> None:
+    """Not what the client wrote into the header."""
+    found = served()
+    settings = {"policies": {"function": f"{__name__}:decide"}, "forward_headers": ["x-forwarded-for"]}
+    served_by = router(found, Settings.model_validate(settings))
+    headers = {"content-type": "application/json", "x-forwarded-for": "10.0.0.1"}
+    await call(served_by, body=orjson.dumps({"query": "{secret}"}), headers=headers, peer="192.0.2.1")
+    assert ASKED[0].headers == {"x-forwarded-for": "192.0.2.1"}
 
 
 async def test_strangers_may_fulfil_policies_too() -> None:

@@ -12,6 +12,7 @@ import pytest
 from router.app import RouterApp
 from router.errors import SourceError
 from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse
+from router.pipeline import plan_cache
 from router.pipeline.pipeline import Stream
 from router.pipeline.request import GraphQLRequest
 from router.settings import Limits, PersistedSettings, Rate, RateLimits, Settings
@@ -192,6 +193,53 @@ async def test_the_hottest_plans_are_kept_and_no_others() -> None:
     assert plans_made(app) == made
     await data(app, "{me{id}}")
     assert plans_made(app) == made + 1
+
+
+async def test_a_large_manifest_is_tried_whole_and_planned_as_far_as_there_is_room(tmp_path: Path) -> None:
+    """Each operation once; those for all kinds of callers only if the cache can hold them."""
+    bodies = {f"Q{number}": f"query Q{number} {{ me {{ id email }} secret }}" for number in range(20)}
+    settings = Settings(clients={"web": client(None, manifest(tmp_path / "m.json", **bodies))}, plan_cache=25)
+    app = router(subgraphs(), settings)
+    await app.warm_up()
+    assert plans_made(app) == 20
+    roomy = router(subgraphs(), settings.model_copy(update={"plan_cache": 100}))
+    await roomy.warm_up()
+    assert plans_made(roomy) == 60
+
+
+async def test_a_bug_that_one_operation_meets_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The start goes on, with the others planned; a reload is refused as for any other reason."""
+    app = router(subgraphs(), published(tmp_path))
+    whole = plan_cache.normalize
+
+    def fails(document: Any, name: str | None, *rest: Any, **more: Any) -> Any:
+        if name == "Latest":
+            raise ZeroDivisionError
+        return whole(document, name, *rest, **more)
+
+    monkeypatch.setattr(plan_cache, "normalize", fails)
+    await app.warm_up()
+    broken = orjson.loads(app.health.report())["persistedOperations"]["broken"]
+    assert broken == ["Latest: internal error: ZeroDivisionError"]
+    assert plans_made(app) == 3
+    monkeypatch.undo()
+    await app.reload()
+    monkeypatch.setattr(plan_cache, "normalize", fails)
+    with pytest.raises(SourceError, match="Latest: internal error"):
+        await app.reload(app.supergraph_sdl + "\n# new")
+
+
+async def test_a_reload_waits_for_the_start(tmp_path: Path) -> None:
+    """What was broken at the start must be known, or it would be taken for the reload's fault."""
+    manifest(tmp_path / "manifest.json", Wrong="query Wrong { nothing }")
+    settings = Settings(clients={"web": client(None, tmp_path / "manifest.json")})
+    app = router(subgraphs(), settings)
+    warming = asyncio.create_task(app.warm_up())
+    await asyncio.sleep(0)
+    await app.reload(app.supergraph_sdl + "\n# new")
+    assert warming.done()
 
 
 async def test_buckets_go_on_and_are_new_where_their_settings_are() -> None:

@@ -143,6 +143,21 @@ async def test_deprecated_fields_are_counted_by_who_uses_them(app: RouterApp) ->
     assert count(app, coordinate="Product.price", client="partner", operation="other") == 1
 
 
+@pytest.mark.parametrize("depth", [100, 450, 1000])
+async def test_variables_that_are_nested_too_deeply_are_the_clients_mistake(depth: int) -> None:
+    """However deep, and whatever of the type is deprecated: no error of ours."""
+    recursive = parts.CATALOG.replace("first: Int! = 5 }", 'also: Filter old: Int @deprecated(reason: "x") }')
+    served = subgraphs()
+    served["catalog"] = Served("catalog", recursive)
+    value = '{"also":' * depth + '{"old":1}' + "}" * depth
+    query = "query($f:Filter){products(filter:$f){upc}}"
+    body = b'{"query":"%b","variables":{"f":%b}}' % (query.encode(), value.encode())
+    answer = await call(router(served), body=body, headers={"content-type": "application/json"})
+    assert answer.status == 200
+    codes = {error["extensions"]["code"] for error in answer.json.get("errors", [])}
+    assert codes <= {"BAD_USER_INPUT", "SUBGRAPH_ERROR"}
+
+
 async def test_operators_get_a_report(app: RouterApp) -> None:
     """With what is published and unused; also for people."""
     await run(app, ME, x_api_key="key")
