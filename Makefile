@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 EXPLORER := clients/explorer/dist/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz install schema docs bench flash-sale bench-router bench-cache bench-peers differential clean
+.PHONY: help run test check fuzz install schema docs bench flash-sale bench-overload bench-router bench-cache bench-peers differential clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: install ## Purchases a second until PAID, in each mode, verified (BENCH_A
 
 flash-sale: install ## 5,000 customers, 500 units, Redis flushed and a service killed in the middle (FLASH_ARGS='--customers 500')
 	@$(BIN)/python -m benchmarks.flash_sale $(FLASH_ARGS)
+
+bench-overload: install ## Three times the load that the router can take: what is served, what is refused and how soon
+	@$(BIN)/python -m benchmarks.overload
 
 bench-router: install ## CPU a request of the router, beside the gateways installed in PEERS=DIR
 	@$(BIN)/python -m benchmarks.router
