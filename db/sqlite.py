@@ -12,7 +12,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, ClassVar, Self, TypeVar
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -176,19 +178,63 @@ def in_thread(work: Callable[[], T], interrupt: Callable[[], None] | None = None
 
 async def _finished(work: Callable[[], T], interrupt: Callable[[], None] | None) -> T:
     """Its result. Whoever is cancelled meanwhile leaves only when the thread has done with the connection."""
-    future = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        if interrupt is not None:
-            interrupt()
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                continue
-        future.exception()
-        raise
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome[:] = (work(), None)
+        except BaseException as error:
+            outcome[:] = (None, error)
+        loop.call_soon_threadsafe(done.set)
+
+    _THREADS.submit(run)
+    cancelled: asyncio.CancelledError | None = None
+    while not outcome:
+        try:
+            await done.wait()
+        except asyncio.CancelledError as error:
+            cancelled = cancelled or error
+            if interrupt is not None:
+                interrupt()
+    result, failure = outcome
+    if cancelled is not None:
+        raise cancelled
+    if failure is not None:
+        raise failure
+    return cast(T, result)
+
+
+class _Threads:
+    """Threads that wait for a disk or for another process. Lighter than an executor: nothing is asked of a job but to
+    be run. They are daemons: a process that ends waits for no lock."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._most = most
+        self._count = 0
+        self._open = 0
+        self._lock = Lock()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run it, which raises nothing, at once: behind another job it might wait for what that one waits for."""
+        with self._lock:
+            self._open += 1
+            one_more = self._count < min(self._open, self._most)
+            self._count += one_more
+        self._jobs.put(job)
+        if one_more:
+            Thread(target=self._work, name="sqlite", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+            with self._lock:
+                self._open -= 1
+
+
+_THREADS = _Threads()
 
 
 class _Dialect(SQLiteDialect_pysqlite):

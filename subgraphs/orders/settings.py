@@ -19,4 +19,4 @@ class Settings(BaseSettings):
     return_fee: int = Field(
         default=3000, ge=0, description="What a parcel back costs a buyer who changed his mind, in minor units."
     )
-    batch: int = Field(default=64, ge=1, le=500, description="Orders placed in one transaction at most.")
+    batch: int = Field(default=256, ge=1, le=500, description="Orders placed in one transaction at most.")

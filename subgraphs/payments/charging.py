@@ -46,6 +46,7 @@ from subgraphs.payments.vault import Vault
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 5.0
+OUTCOMES_TOGETHER = 256
 _OPEN = (None, AttemptOutcome.UNKNOWN.value)
 
 
@@ -89,7 +90,7 @@ class Charger:
         self._settings = settings
         self._now = now
         self._settled = settled
-        self._outcomes: GroupCommit[Outcome, None] = GroupCommit(self._save)
+        self._outcomes: GroupCommit[Outcome, None] = GroupCommit(self._save, limit=OUTCOMES_TOGETHER)
         self._running: set[asyncio.Task[None]] = set()
         self.alarm = Alarm()
 
@@ -135,7 +136,8 @@ class Charger:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self.alarm.ring()
+        if len(self._running) <= self._settings.charge_concurrency // 2:  # not for the sake of one
+            self.alarm.ring()
 
     async def _take_over(self) -> None:
         """One process owns the file: calls found open at the start are those of a process that died."""

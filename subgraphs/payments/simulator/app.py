@@ -40,7 +40,7 @@ class Simulator:
         self._minute = minute_seconds
         self._deliver: Deliver | None = None
         self._processing: set[str] = set()
-        self._commits: GroupCommit[tuple[str | None, Work], Response] = GroupCommit(self._commit)
+        self._commits: GroupCommit[tuple[str | None, Work], Response] = GroupCommit(self._commit, limit=256)
         self._app = Starlette(routes=self._routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
