@@ -153,6 +153,21 @@ def simulator_reverse(order_number: str, url: Url = None) -> None:
 
 
 @app.command()
+def fairness(
+    sale: Annotated[str, typer.Argument(help="The flash sale's id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """How fair a flash sale was: order of arrival and of admission, waits, claims a customer, what became of all."""
+    from dure import fairness as report
+
+    found = _run(report.run(_settings(), sale))
+    if as_json:
+        print(report.as_json(found))
+    else:
+        report.show(found, console)
+
+
+@app.command()
 def migrate(
     with_demo_data: Annotated[bool, typer.Option("--demo-data", help="Load the demo's data, too.")] = False,
 ) -> None:
