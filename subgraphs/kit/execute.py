@@ -23,6 +23,7 @@ from graphql import (
 from graphql.pyutils import is_awaitable
 
 from db.deadline import TooLate
+from db.refusals import is_no_text
 from db.session import is_away
 from subgraphs.kit.errors import AccessDenied, Rejected, Unavailable
 from subgraphs.kit.execution import Operation, compile_operation
@@ -166,6 +167,8 @@ def _error(error: GraphQLError, code: str | None = None) -> dict[str, Any]:
         code = "BAD_USER_INPUT"
     elif isinstance(cause, TooLate):
         code = TOO_LATE
+    elif cause is not None and is_no_text(cause):
+        code, message = "BAD_USER_INPUT", "A text has a character that cannot be kept (U+0000)."
     elif cause is not None and is_away(cause):
         log.warning("database.away", path=error.path, error=f"{type(cause).__name__}: {cause}"[:300])
         code, message = Unavailable.code, "This does not work right now; try again."

@@ -8,7 +8,8 @@ from decimal import ROUND_CEILING, Decimal
 import strawberry
 
 from subgraphs.kit import money
-from subgraphs.kit.ids import local_id, parse_id
+from subgraphs.kit.errors import Rejected
+from subgraphs.kit.ids import local_id, named_id
 from subgraphs.products.domain import AMOUNT_SCALE, MAX_UNITS
 from subgraphs.products.drafts import NutrientDraft, ProductDraft, VariantDraft
 from subgraphs.products.search import Filter, ProductSort, scaled_bound
@@ -16,6 +17,10 @@ from subgraphs.products.types import ProductType
 
 strawberry.enum(ProductSort)
 MAX_FILTER_VALUES = 100
+"""Of which one must hold."""
+
+MAX_CONDITIONS = 10
+"""That must all hold: each is a look into a table for every product."""
 
 
 @strawberry.input
@@ -96,7 +101,7 @@ def filter_of(given: ProductFilter | None, currency: str) -> Filter:
         return Filter()
     return Filter(
         category_ids=_named("Category", given.category_ids),
-        nutrient_ids=_named("Nutrient", given.nutrient_ids),
+        nutrient_ids=_named("Nutrient", given.nutrient_ids, most=MAX_CONDITIONS),
         nutrient_amounts=_amounts(given.nutrient_amounts),
         partner_ids=_named("Partner", given.partner_ids),
         attributes=_attributes(given.attributes),
@@ -121,7 +126,8 @@ def _hundredths(stars: Decimal | None) -> int | None:
 def _amounts(
     given: Sequence[NutrientAmountFilterInput] | None,
 ) -> list[tuple[str, int | None, int | None]] | None:
-    ids = _named("Nutrient", [each.nutrient_id for each in given] if isinstance(given, list) else None)
+    wanted = [each.nutrient_id for each in given] if isinstance(given, list) else None
+    ids = _named("Nutrient", wanted, most=MAX_CONDITIONS)
     if ids is None or given is None:
         return None
     return [
@@ -137,15 +143,23 @@ def _amounts(
 def _attributes(given: Sequence[AttributeFilterInput] | None) -> list[tuple[str, list[str]]] | None:
     if not isinstance(given, list):
         return None
-    return [(each.name, each.values[:MAX_FILTER_VALUES]) for each in given[:MAX_FILTER_VALUES]]
+    _check_count(given, MAX_CONDITIONS)
+    for each in given:
+        _check_count(each.values, MAX_FILTER_VALUES)
+    return [(each.name, each.values) for each in given]
 
 
-def _named(type_name: str, ids: Sequence[strawberry.ID] | None) -> list[str] | None:
+def _named(type_name: str, ids: Sequence[strawberry.ID] | None, most: int = MAX_FILTER_VALUES) -> list[str] | None:
     """The ULIDs of the ids of this type; None if the filter was not given. The nonsense among them matches nothing."""
     if not isinstance(ids, list):
         return None
-    parsed = [parse_id(each) for each in ids[:MAX_FILTER_VALUES]]
-    return [each[1] if each and each[0] == type_name else "" for each in parsed]
+    _check_count(ids, most)
+    return [named_id(type_name, each) or "" for each in ids]
+
+
+def _check_count(given: Sequence[object], most: int) -> None:
+    if len(given) > most:  # leaving out the rest would find what was not asked for
+        raise Rejected("INVALID", f"At most {most} of one kind can be asked for.", ["filter"])
 
 
 def _local(type_name: str, ids: Sequence[strawberry.ID], name: str) -> list[str]:

@@ -92,9 +92,7 @@ def scaled_bound(amount: Decimal | None, exponent: int, *, upper: bool) -> int |
         return MAX_BOUND if amount > 1 else 0
     scaled = amount.scaleb(exponent)
     whole = int(scaled)
-    if scaled == whole or upper:
-        return whole
-    return whole + 1
+    return max(-MAX_BOUND, min(whole if scaled == whole or upper else whole + 1, MAX_BOUND))
 
 
 async def page(

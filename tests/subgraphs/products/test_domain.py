@@ -103,6 +103,11 @@ def test_price_bounds_may_lie_between_two_minor_units() -> None:
     bounds = [scaled_bound(Decimal(each), 0, upper=False) for each in ("10.5", "10", "-3", "1e30", "NaN")]
     assert bounds == [11, 10, -3, 10**15, None]
     assert [scaled_bound(Decimal(each), 0, upper=True) for each in ("10.5", "-1e30")] == [10, 0]
+    assert [scaled_bound(Decimal(each), 6, upper=True) for each in ("1e15", "9999999999", "-1e15")] == [
+        10**15,
+        10**15,
+        -(10**15),
+    ], "no more than a column can hold"
 
 
 WORDS = st.text(alphabet="가나다라비타민abcXYZ019 -,", min_size=1, max_size=30)

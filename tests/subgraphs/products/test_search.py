@@ -224,6 +224,37 @@ async def test_a_cursor_of_another_sort_is_refused(shelf: Shelf) -> None:
     assert (await shelf.world.data(SEARCH, n=0))["productSearch"]["edges"] == []
 
 
+@pytest.mark.parametrize(
+    ("filter", "most"),
+    [
+        ({"nutrientIds": ["x"]}, 10),
+        ({"nutrientAmounts": [{"nutrientId": "x", "min": "1"}]}, 10),
+        ({"attributes": [{"name": "form", "values": ["capsule"]}]}, 10),
+        ({"categoryIds": ["x"]}, 100),
+        ({"partnerIds": ["x"]}, 100),
+    ],
+)
+async def test_more_conditions_than_can_be_looked_up_are_refused(
+    shelf: Shelf, filter: dict[str, list[Any]], most: int
+) -> None:
+    """Leaving some out would find what was not asked for."""
+    ((name, (one,)),) = filter.items()
+    assert await shelf.search(**{name: [one] * most})
+    answer = await shelf.world.ask(SEARCH, f={name: [one] * (most + 1)})
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_character_that_cannot_be_kept_finds_nothing_or_is_refused(shelf: Shelf) -> None:
+    """PostgreSQL has no U+0000."""
+    for filter in (
+        {"attributes": [{"name": "a\x00", "values": ["b"]}]},
+        {"attributes": [{"name": "a", "values": ["\x00"]}]},
+    ):
+        answer = await shelf.world.ask(SEARCH, f=filter)
+        assert [each["extensions"]["code"] for each in answer.get("errors", ())] in ([], ["BAD_USER_INPUT"])
+        assert not answer["data"]["productSearch"] or answer["data"]["productSearch"]["edges"] == []
+
+
 async def test_facets_count_and_a_chosen_value_does_not_hide_the_others(shelf: Shelf) -> None:
     found = await shelf.search(attributes=[{"name": "form", "values": ["tablet"]}])
     assert found["totalCount"] == 1
