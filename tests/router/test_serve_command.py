@@ -19,11 +19,13 @@ import yaml
 from tests.router.pipeline.persisting import manifest
 from tests.router.pipeline.subgraphs import subgraphs
 from tests.router.pipeline.test_full_stack import running_subgraphs
+from tests.support.process import free_port
 
 ROOT = Path(__file__).parents[2]
 SUPERGRAPH = ROOT / "schema" / "supergraph.graphql"
 FIELDS = '{__type(name:"Query"){fields{name}}}'
 DEADLINE = 40
+ACCEPTED = 'router_reloads_total{outcome="accepted"}'
 
 
 @asynccontextmanager
@@ -138,6 +140,50 @@ async def test_on_sighup_everything_is_looked_at(tmp_path: Path) -> None:
         await until_fields(url, ["two"])
         answer = await ask(url, "{a:__typename b:__typename}")
         assert answer["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+async def test_twenty_reloads_of_a_process_cost_no_request(tmp_path: Path) -> None:
+    """Requests over kept connections while settings change again and again; a socket from before is served after."""
+    served, internal = subgraphs(), free_port()
+    async with running_subgraphs(served) as urls:
+        entries = {name: {"routing_url": url, "schema": {"file": f"{name}.graphql"}} for name, url in urls.items()}
+        for name, one in served.items():
+            (tmp_path / f"{name}.graphql").write_text(one.sdl)
+        config = tmp_path / "router.yaml"
+        rates = {"enabled": False}
+        written = {"subgraphs": entries, "watch": 0, "internal_port": internal, "rate_limits": rates}
+        config.write_text(yaml.safe_dump(written))
+        query = "{me{id name} products{upc reviews{body}}}"
+        ending, statuses = asyncio.Event(), list[int]()
+        async with serving("--config", str(config)) as (started, url), aiohttp.ClientSession() as session:
+
+            async def asking() -> None:
+                while not ending.is_set():
+                    async with session.post(f"{url}/graphql", json={"query": query}) as answer:
+                        statuses.append(answer.status)
+                        assert "errors" not in await answer.json()
+
+            async def accepted() -> float:
+                async with session.get(f"http://127.0.0.1:{internal}/metrics") as answer:
+                    lines = (await answer.text()).splitlines()
+                return next(float(line.split()[1]) for line in lines if line.startswith(ACCEPTED))
+
+            socket = await session.ws_connect(f"{url}/graphql", protocols=["graphql-transport-ws"])
+            await socket.send_json({"type": "connection_init"})
+            assert (await socket.receive_json())["type"] == "connection_ack"
+            clients = [asyncio.create_task(asking()) for _ in range(3)]
+            for number in range(1, 21):
+                config.write_text(yaml.safe_dump({**written, "limits": {"depth": 10 + number}}))
+                started.send_signal(signal.SIGHUP)
+                while await accepted() < number:  # noqa: ASYNC110 - another process has no event for it
+                    await asyncio.sleep(0.01)
+            ending.set()
+            await asyncio.gather(*clients)
+            await socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": "{me{id}}"}})
+            assert (await socket.receive_json())["payload"] == {"data": {"me": {"id": "1"}}}
+            await socket.close()
+        assert len(statuses) > 20
+        assert set(statuses) == {200}
 
 
 async def test_what_cannot_be_composed_is_not_served(tmp_path: Path) -> None:
