@@ -50,6 +50,7 @@ EXAMPLES = ROOT / "dure/demo/examples.json"
 ALONE = (
     "tokenCreate",
     "tokenRefresh",
+    "socialTokenCreate",
     "passwordReset",
     "passwordResetRequest",
     "accountEmailVerify",
@@ -59,6 +60,9 @@ ALONE = (
     "refundCreate",
 )
 """Log-in and payment: one a request, so that nobody tries many at once."""
+
+WATCHERS = 20_000
+"""Subscriptions at once to one subgraph, in this shop."""
 
 PARTNER_RATE = {"per_second": 50, "burst": 100}
 
@@ -81,6 +85,7 @@ def router_settings(
         claims_secret=settings.claims_secret.get_secret_value(),
         forward_headers=FORWARDED,
         cache=_cache(settings),
+        resilience=_resilience(),
         shared={"redis_url": settings.redis_url, "prefix": f"dure:{_name_of(settings)}:"},
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
         subgraphs={
@@ -92,13 +97,19 @@ def router_settings(
 def _cache(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {
         "enabled": settings.keeps_answers,
-        "redis_url": settings.redis_url,
+        # Without a broker that others could share this is the only router: memory is nearer.
+        "redis_url": settings.redis_url if settings.broker_url else None,
         "prefix": f"dure:{_name_of(settings)}:cache:",
         "ignore_headers": [name for name in FORWARDED if name not in VARYING],
     }
     if settings.replica_url is not None and "ROUTER_CACHE__HOLD" not in os.environ:
         found["hold"] = REPLICA_LAG
     return found
+
+
+def _resilience() -> dict[str, Any]:
+    """A flash sale has thousands who watch one line."""
+    return {} if "ROUTER_RESILIENCE__STREAMS" in os.environ else {"streams": WATCHERS}
 
 
 def _name_of(settings: Settings) -> str:

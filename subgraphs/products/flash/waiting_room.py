@@ -139,11 +139,11 @@ async def _admit(tx: AsyncConnection, sale: Row[Any], rate: int, now: datetime, 
     remaining = (await tx.execute(select(func.sum(items.c.remaining)).where(items.c.sale_id == sale.id))).scalar() or 0
     inside = (tickets.c.sale_id == sale.id, tickets.c.status == ADMITTED, tickets.c.admission_expires_at > now)
     outstanding = (await tx.execute(select(func.count()).select_from(tickets).where(*inside, _unused()))).scalar_one()
-    since = (now - (sale.last_admission_at or now)).total_seconds()
+    since = min((now - (sale.last_admission_at or now)).total_seconds(), IDLE_SECONDS)
     waiting = sale.last_number - sale.admitted_through
     wanted = admit_count(
         rate,
-        min(since, IDLE_SECONDS),
+        since,
         waiting,
         int(remaining),
         outstanding,
@@ -158,7 +158,9 @@ async def _admit(tx: AsyncConnection, sale: Row[Any], rate: int, now: datetime, 
     until = now + timedelta(seconds=settings.flash_admission_seconds)
     admitted = {"status": ADMITTED, "admitted_at": now, "admission_expires_at": until}
     await tx.execute(update(tickets).where(tickets.c.id.in_([row.id for row in let_in])).values(admitted))
-    moved = {"admitted_through": through, "last_admission_at": now}
+    # What is left of the time counts for the next ones: a fraction of a person is let in then.
+    left = timedelta(seconds=max(since - wanted * 60 / rate, 0.0))
+    moved = {"admitted_through": through, "last_admission_at": now - left}
     await tx.execute(update(sales).where(sales.c.id == sale.id).values(moved))
     return len(let_in)
 

@@ -180,6 +180,17 @@ async def test_admission_follows_the_line_and_ends(world: World) -> None:
     assert status == ["EXPIRED"] * 3 + ["ADMITTED"] * 2
 
 
+async def test_the_rate_is_kept_however_often_the_worker_looks(world: World) -> None:
+    """600 a minute are 30 in three seconds, although 0.55 seconds are for five and a half."""
+    sale = await open_sale(world, units=100)
+    line = [await sale.buyer() for _ in range(50)]
+    for _ in range(6):
+        world.clock.move(timedelta(seconds=0.55))
+        await sale.flash.tick()
+    status = [(await sale.row(tickets, ticket)).status for _, ticket in line]
+    assert status == ["ADMITTED"] * 33 + ["WAITING"] * 17
+
+
 @pytest.mark.parametrize("token", ["forged", "other", "late"])
 async def test_without_a_good_admission_nothing_is_claimed(world: World, token: str) -> None:
     sale = await open_sale(world, units=2)
