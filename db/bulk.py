@@ -214,13 +214,17 @@ class among(FunctionElement[bool]):  # noqa: N801
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         super().__init__(column, bindparam(name, type_=_Values(column.type)))
 
+    def self_group(self, against: Any = None) -> Any:
+        """Itself, always: SQLAlchemy would compare it with 1 on SQLite, which then could use no index."""
+        return self
+
 
 @compiles(among)
 def _among(element: Any, compiler: Any, **kw: Any) -> str:
     column, values = element.clauses
     if compiler.dialect.name == "sqlite":
-        return f"{compiler.process(column, **kw)} IN (SELECT value FROM json_each({compiler.process(values, **kw)}))"
+        return f"({compiler.process(column, **kw)} IN (SELECT value FROM json_each({compiler.process(values, **kw)})))"
     if compiler.dialect.name == "postgresql":
-        return f"{compiler.process(column, **kw)} = ANY ({compiler.process(values, **kw)})"
+        return f"({compiler.process(column, **kw)} = ANY ({compiler.process(values, **kw)}))"
     text: str = compiler.process(column.in_(bindparam(values.key, expanding=True)), **kw)
     return text

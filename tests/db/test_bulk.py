@@ -125,6 +125,23 @@ async def test_among_is_in(database: Database) -> None:
         assert (await tx.execute(numbers, {"numbers": list(range(5))})).scalars().all() == ["c", "d", "e"]
 
 
+async def test_among_uses_the_index(sqlite_database_url: str) -> None:
+    """Of a query, of an update, and beside other conditions: no table is read from end to end."""
+    ids = among(PLAIN.c.id, "ids")
+    async with Database(sqlite_database_url) as database, database.transaction() as tx:
+        await tx.run_sync(METADATA.create_all)
+        for statement in (
+            select(PLAIN.c.number).where(ids),
+            select(PLAIN.c.number).where(PLAIN.c.flag, ids),
+            update(PLAIN).where(ids).values(number=1),
+        ):
+            sql = str(statement.compile(dialect=tx.dialect))
+            count = sql.count("?")
+            plan = (await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ("[]",) * count)).all()
+            assert any("SEARCH plain" in row.detail for row in plan)
+            assert not any("SCAN plain" in row.detail for row in plan)
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)))
 async def test_among_takes_any_text(sqlite_database_url: str, texts: list[str]) -> None:
