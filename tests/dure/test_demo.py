@@ -20,6 +20,7 @@ from dure.demo.run import CARD_NUMBER
 from dure.demo_data.people import CUSTOMERS
 from router.telemetry import Telemetry
 from tests.dure.shop import ShopProcess
+from tests.dure.test_cache import PASSWORD, sees_a_new_price
 from tests.dure.watched import problems, seen, watched
 from tests.support import servers
 from tests.support.process import free_port
@@ -91,6 +92,7 @@ async def test_split(tmp_path: Path, postgres_url: str, postgres_replica_url: st
             "DURE_REPLICA_URL": postgres_replica_url.rsplit("/", 1)[0] + "/" + name,
             "DURE_BROKER_URL": rabbitmq_url,
             "DURE_REDIS_URL": redis_url,
+            "DURE_DEMO_PASSWORD": PASSWORD,
             "DURE_FIRST_SUBGRAPH_PORT": str(free_port(in_a_row=6)),
             "DURE_PROVIDER_PORT": str(free_port()),
         }
@@ -98,6 +100,7 @@ async def test_split(tmp_path: Path, postgres_url: str, postgres_replica_url: st
         try:
             await process.start()
             await visit(process)
+            await sees_a_new_price(process)
         finally:
             assert await process.stop() == 0, process.log[-3000:]
 
