@@ -13,6 +13,7 @@ import pytest
 from messaging.events.products import StockReleased
 from subgraphs.orders import models
 from tests.subgraphs.orders.conftest import BUYER, Shop, latest, place, wanted
+from tests.subgraphs.orders.test_returns import deliver
 
 
 async def child(shop: Shop, what: str, order_id: str = "-", failpoint: str = "") -> int | None:
@@ -61,4 +62,26 @@ async def test_a_cancellation_goes_on_though_its_request_was_killed(shop: Shop) 
     assert await child(shop, "cancel", order_id, "orders.cancel.after_commit") == -signal.SIGKILL
     await shop.tell(StockReleased(order_id=order_id, reason="requested"))
     assert (await shop.order(order_id)).status == "CANCELED"
+    assert await shop.audit() == []
+
+
+@pytest.mark.parametrize(
+    ("what", "failpoint", "there"),
+    [
+        ("return", "orders.return.before_commit", 0),
+        ("receive", "orders.return.after_commit", 1),
+    ],
+)
+async def test_a_return_is_made_once_though_its_process_was_killed(
+    shop: Shop, what: str, failpoint: str, there: int
+) -> None:
+    """The same key is the same return; receiving it again asks for no second refund."""
+    order = await deliver(shop)
+    assert await child(shop, what, order.order_id, failpoint) == -signal.SIGKILL
+    assert await shop.count(models.returns) == there
+    for _ in range(2):
+        assert await child(shop, "receive", order.order_id) == 0
+    assert await shop.count(models.returns) == 1
+    assert [each.status for each in await order.changes()] == ["REQUESTED", "APPROVED", "RECEIVED"]
+    assert len(await order.refunds()) == 1
     assert await shop.audit() == []

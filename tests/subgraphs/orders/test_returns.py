@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,10 +41,10 @@ ORDER = f"""query($id: ID!) {{ order(id: $id) {{
 class Delivered:
     """An order of BUYER's that has arrived: one vitamin (20,000) of PARTNER, one coffee (10,000) of OTHER_PARTNER."""
 
-    def __init__(self, shop: Shop, order_id: str, lines: Mapping[str, str]) -> None:
+    def __init__(self, shop: Shop, order_id: str, vitamin: str, coffee: str) -> None:
         self.shop = shop
         self.order_id = order_id
-        self.vitamin, self.coffee = lines[f"SKU-{given.VITAMIN[-6:]}"], lines[f"SKU-{given.COFFEE[-6:]}"]
+        self.vitamin, self.coffee = vitamin, coffee
 
     async def see(self, user: str = BUYER) -> Any:
         answer = await self.shop.ask(ORDER, user, id=global_id("Order", self.order_id))
@@ -99,7 +98,8 @@ async def deliver(shop: Shop) -> Delivered:
     order_id = await paid_order(shop)
     await shop.tell(moved(order_id, "DELIVERED", delivered=True))
     answer = await shop.ask(ORDER, BUYER, id=global_id("Order", order_id))
-    return Delivered(shop, order_id, {line["sku"]: line["id"] for line in answer["data"]["order"]["lines"]})
+    lines = {line["sku"]: line["id"] for line in answer["data"]["order"]["lines"]}
+    return Delivered(shop, order_id, lines[f"SKU-{given.VITAMIN[-6:]}"], lines[f"SKU-{given.COFFEE[-6:]}"])
 
 
 @pytest.fixture
@@ -288,9 +288,7 @@ async def test_two_sellers_take_two_returns(on_sqlite: Delivered) -> None:
 
 async def test_what_has_not_arrived_cannot_be_returned(shop: Shop) -> None:
     order_id = await paid_order(shop)
-    some = Delivered(
-        shop, order_id, {f"SKU-{id[-6:]}": global_id("OrderLine", new_ulid()) for id in (given.VITAMIN, given.COFFEE)}
-    )
+    some = Delivered(shop, order_id, global_id("OrderLine", new_ulid()), global_id("OrderLine", new_ulid()))
     assert (await some.request())["userErrors"][0]["code"] == "RETURN_WINDOW_CLOSED"
 
 
