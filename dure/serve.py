@@ -86,7 +86,8 @@ def router_settings(
         forward_headers=FORWARDED,
         cache=_cache(settings),
         resilience=_resilience(),
-        shared={"redis_url": settings.redis_url, "prefix": f"dure:{_name_of(settings)}:"},
+        # In one process there is one router, with nobody to share with.
+        shared={"redis_url": settings.redis_url if urls else None, "prefix": f"dure:{_name_of(settings)}:"},
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
         subgraphs={
             name: SubgraphSettings(url=url).model_dump(exclude_unset=True) for name, url in (urls or {}).items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,19 @@ def _from_option(option: str) -> SubgraphInput:
 def read_config(config: Path) -> dict[str, Any]:
     """Read ``subgraphs: {name: {routing_url, schema: {file | subgraph_url}}}``. Raises SourceError."""
     try:
-        document = yaml.safe_load(config.read_text(encoding="utf-8"))
+        document = _parsed(config.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise SourceError(f"Cannot read {config}: {error}") from error
     subgraphs = document.get("subgraphs") if isinstance(document, dict) else None
     if not isinstance(subgraphs, dict) or not subgraphs:
         raise SourceError(f"{config} has no subgraphs.")
     return {str(name): entry for name, entry in subgraphs.items()}
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> Any:
+    """Whoever follows a file reads it every second."""
+    return yaml.safe_load(text)
 
 
 async def read_configured(subgraphs: Mapping[str, Any], config: Path) -> list[SubgraphInput]:
