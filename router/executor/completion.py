@@ -72,7 +72,8 @@ class _Completion:
                 return None
             raise
         if made is None and not type_.nullable:
-            self._report(f'Cannot return null for a position of type "{type_}".', path)
+            if not self._explained_within(path[:-1]):
+                self._report(f'Cannot return null for a position of type "{type_}".', path)
             raise _Bubble
         return made
 
@@ -90,6 +91,10 @@ class _Completion:
         except Unfit:
             self._report(f'Expected a value of type "{type_.name}".', path)
             return None
+
+    def _explained_within(self, place: ResponsePath) -> bool:
+        """Whether an error of one of its fields may have taken the whole entity from a subgraph's answer."""
+        return bool(place) and any(known[: len(place)] == place for known in self._explained)
 
     def _report(self, message: str, path: ResponsePath) -> None:
         if any(path[: len(known)] == known or known[: len(path)] == path for known in self._explained):

@@ -25,6 +25,7 @@ from graphql.pyutils import is_awaitable
 from db.deadline import TooLate
 from db.refusals import is_no_text
 from db.session import is_away
+from subgraphs.kit.calendar import bound_dates
 from subgraphs.kit.errors import AccessDenied, Rejected, Unavailable
 from subgraphs.kit.execution import Operation, compile_operation
 from subgraphs.kit.identity import CLAIMS_HEADER, ClaimsVerifier, Identity
@@ -54,6 +55,7 @@ class GraphQLEndpoint(Generic[C]):
         self, schema: strawberry.federation.Schema, make_context: Callable[[Caller], C], claims: ClaimsVerifier
     ) -> None:
         self.schema: GraphQLSchema = schema._schema
+        bound_dates(self.schema)
         self.sdl = schema.as_str()
         self._make_context = make_context
         self._claims = claims

@@ -109,6 +109,17 @@ def test_a_hidden_type_in_a_non_null_position_takes_its_parent_along() -> None:
     assert errors[0]["path"] == ["items", 0]
 
 
+def test_an_entity_that_an_error_took_away_is_explained_by_it() -> None:
+    """A subgraph nulls a whole entity for one of its fields: the others are not said to be wrong. Elsewhere they are."""
+    user = shape("User", field("name", "String!"), field("roles", "[String!]!"))
+    root = shape("Query", ShapeField("user", "user", "User", shape=user), ShapeField("me", "me", "User", shape=user))
+    refused = {"message": "not yours", "path": ["user", "roles"]}
+    data, errors = project(root, {"user": {}, "me": None}, [refused])
+    assert (data, errors) == ({"user": None, "me": None}, [refused])
+    data, errors = project(root, {"user": {}, "me": {}}, [refused])
+    assert [error["path"] for error in errors] == [["user", "roles"], ["me", "name"]]
+
+
 def test_a_null_that_a_subgraph_has_explained_gets_no_second_error() -> None:
     """The subgraph's error stays the only one; an unrelated one does not silence a new one."""
     root = shape("Query", field("a", "T", shape("T", field("b", "Int!"))))
