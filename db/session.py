@@ -54,6 +54,7 @@ class Database:
         try:
             with telemetry.span("transaction"):
                 async with self._writer.begin() as connection:
+                    deadline.check()  # it may have waited long for the connection
                     yield connection
                     deadline.check()
             deadline.lasting()

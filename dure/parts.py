@@ -14,6 +14,7 @@ from dure.observe import observed, showing
 from dure.serve import follow, router_settings, serve
 from dure.settings import Settings
 from router.app import create_app
+from router.pipeline.health import Health
 from router.pipeline.supergraph_source import from_file
 from subgraphs.kit.subgraph import Subgraph
 from subgraphs.kit.workers import running, supervise
@@ -38,15 +39,16 @@ async def run_api(settings: Settings, name: str, announce: Callable[[], None]) -
         seen = observed(settings, name)
         opened, database = _open(settings, name, stack)
         # Its workers, in another process, look at the outbox.
-        async with showing(settings, seen, port_of(settings, name), {}):
+        health = Health()
+        health.ready = True
+
+        async def drain() -> None:
+            health.draining = True
+            await opened.app.state.drain.begin(settings.drain_notice)
+
+        async with showing(settings, seen, port_of(settings, name), {}, health):
             seen.meters.pool.labels(name).set_function(database.connections_in_use)
-            await serve(
-                opened.app,
-                settings.bind_host,
-                port_of(settings, name),
-                announce,
-                lambda: opened.app.state.drain.begin(settings.drain_notice),
-            )
+            await serve(opened.app, settings.bind_host, port_of(settings, name), announce, drain)
 
 
 async def run_workers(settings: Settings, name: str) -> None:

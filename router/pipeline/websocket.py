@@ -112,7 +112,7 @@ class _Socket:
         self._tracing = tracing
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._going = False
+        self._going = asyncio.Event()
         self._admission = admission
         self._pipeline = pipeline
         self._settings = settings
@@ -120,14 +120,20 @@ class _Socket:
         self._receive = receive
         self._send_frame = send
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._streams: set[str] = set()
+        """Those of them that are answered in events."""
         self._acknowledged = False
 
     async def go_away(self) -> None:
-        """Close because the server ends; returns when that is said."""
-        self._going = True
-        if self._task is not None:
-            self._task.cancel()
-            await self._ended.wait()
+        """Close because the server ends; returns when that is said. What is answered as a whole is answered first."""
+        self._going.set()
+        if self._task is None:
+            return
+        whole = [task for name, task in self._running.items() if name not in self._streams]
+        if whole:
+            await asyncio.wait(whole, timeout=self._settings.request_timeout)
+        self._task.cancel()
+        await self._ended.wait()
 
     async def serve(self) -> None:
         self._task = asyncio.current_task()
@@ -140,9 +146,11 @@ class _Socket:
         except _Close as close:
             await self._send_frame({"type": "websocket.close", "code": close.code, "reason": close.reason})
         except asyncio.CancelledError:
-            if not self._going or self._task is None:
+            if not self._going.is_set() or self._task is None:
                 raise
             self._task.uncancel()
+            for running in self._running.values():
+                running.cancel()  # else they go on talking, and the goodbye comes after what they have to say
             reason = "The server ends: connect again"
             await self._send_frame({"type": "websocket.close", "code": GOING_AWAY, "reason": reason})
         finally:
@@ -221,7 +229,9 @@ class _Socket:
             case "subscribe":
                 self._start(message)
             case "complete":
-                task = self._running.pop(str(message.get("id")), None)
+                name = str(message.get("id"))
+                self._streams.discard(name)
+                task = self._running.pop(name, None)
                 if task is not None:
                     task.cancel()
             case "ping":
@@ -244,6 +254,8 @@ class _Socket:
     async def _run(self, operation_id: str, payload: Any) -> None:
         headers = dict(self._headers)
         try:
+            if self._going.is_set():
+                raise RequestError(RequestErrorCode.OVERLOADED, "The server ends: connect again.")
             if len(self._running) > self._settings.subscriptions_per_socket:
                 message = "Too many operations on one socket."
                 raise RequestError(RequestErrorCode.LIMIT_EXCEEDED, message)
@@ -254,7 +266,10 @@ class _Socket:
                 if isinstance(result, Answer):
                     await self._whole(operation_id, result)
                 else:
+                    self._streams.add(operation_id)
                     async with aclosing(result.payloads) as events:
+                        if self._going.is_set():
+                            return
                         async for event in events:
                             await self._send_payload(operation_id, "next", event)
                     await self._send({"id": operation_id, "type": "complete"})
@@ -267,6 +282,7 @@ class _Socket:
             # After "complete" the client may already have started another operation under this id.
             if self._running.get(operation_id) is asyncio.current_task():
                 del self._running[operation_id]
+                self._streams.discard(operation_id)
 
     async def _whole(self, operation_id: str, answer: Answer) -> None:
         result = orjson.loads(answer.body)

@@ -158,13 +158,13 @@ class GuardedTransport:
             self._breaker.leave(ticket, time.monotonic(), outcome)
 
     async def _sent(self, request: SubgraphRequest, send: Send[T], limit: float) -> T:
-        if request.kind != "mutation":
-            with self._cutoff.at(limit):
-                return await send(request)
         if time.monotonic() >= limit:
             # The caller has been told that nothing came of it: it must not happen now.
             raise TimeoutError
-        return await send(request)
+        if request.kind == "mutation":
+            return await send(request)
+        with self._cutoff.at(limit):
+            return await send(request)
 
     async def _to_its_end(self, work: Awaitable[T], seconds: float) -> T:
         """Wait so long for a mutation. It is not stopped when its time is over or the client has left."""

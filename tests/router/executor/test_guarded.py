@@ -146,6 +146,13 @@ async def test_a_mutation_whose_time_is_over_is_not_begun() -> None:
     await transport.close()
 
 
+async def test_a_query_whose_time_is_over_is_not_sent() -> None:
+    """Earlier fetches of the same answer have used it up."""
+    never = Flaky(0)
+    assert await code(guarded(never), request(deadline=time.monotonic() - 1)) == "SUBGRAPH_TIMEOUT"
+    assert never.calls == 0
+
+
 async def test_the_bulkhead_runs_some_queues_some_and_refuses_the_rest() -> None:
     """One running, one waiting, the third is refused at once; a freed place goes to who waits."""
     free = asyncio.Event()

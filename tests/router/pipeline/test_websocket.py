@@ -13,6 +13,7 @@ import pytest
 from router.app import RouterApp
 from router.settings import Settings
 from tests.router.pipeline.subgraphs import router, subgraphs
+from tests.router.pipeline.test_shedding import Held, held_router
 
 SUBSCRIBE = {"query": "subscription{reviewAdded(count:1){body author{name}}}"}
 
@@ -158,3 +159,25 @@ async def test_pings_are_sent_while_the_socket_is_quiet() -> None:
         await socket.send(type="connection_init")
         kinds = {orjson.loads((await socket.event())["text"])["type"] for _ in range(3)}
         assert kinds == {"connection_ack", "ping"}
+
+
+async def test_what_is_answered_as_a_whole_is_answered_before_the_end() -> None:
+    """A query that runs is completed, a new one is refused, a subscription is not waited for; then 1001."""
+    held = Held()
+    app = held_router(held)
+    async with initialised(app) as socket, initialised(app) as other:
+        endless = "subscription{reviewAdded(count:1000000){body}}"
+        await other.send(id="1", type="subscribe", payload={"query": endless})
+        assert (await other.receive())["type"] == "next"
+        await socket.send(id="1", type="subscribe", payload={"query": "{me{id}}"})
+        await held.asked.acquire()
+        draining = asyncio.create_task(app.drain())
+        assert await other.closed() == 1001
+        await socket.send(id="2", type="subscribe", payload={"query": "{me{id}}"})
+        refused = await socket.receive()
+        assert (refused["id"], refused["payload"][0]["extensions"]["code"]) == ("2", "OVERLOADED")
+        held.free.set()
+        assert (await socket.receive())["payload"] == {"data": {"me": {"id": "1"}}}
+        assert (await socket.receive())["type"] == "complete"
+        assert await socket.closed() == 1001
+        await draining
