@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from subgraphs.users.models import dead_letters, idempotency, inbox, outbox
 from subgraphs.users.passwords import PasswordPool
 from subgraphs.users.schema import schema
 from subgraphs.users.service import engagements, sessions, throttling, tokens
+from subgraphs.users.service import social as social_service
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.notifications import tell
 from subgraphs.users.settings import Settings
+from subgraphs.users.social import Provider, providers
 
 NAME = "users"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -41,8 +43,13 @@ MAIL_SECONDS, WAITING_SECONDS, TIDY_SECONDS = 1.0, 15.0, 3600.0
 log = structlog.get_logger()
 
 
-def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
-    """Users on this runtime. ``app.state.jwks()`` gives the key set of the access tokens."""
+def build(
+    runtime: Runtime, settings: Settings | None = None, *, social: Mapping[str, Provider] | None = None
+) -> Subgraph:
+    """Users on this runtime. ``app.state.jwks()`` gives the key set of the access tokens.
+
+    ``social``: who people log in with, by SocialProvider; else those that the settings name.
+    """
     chosen = settings or Settings()
     database = runtime.database
     relay = Relay(database, outbox, runtime.broker)
@@ -53,7 +60,8 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
         mail_alarm.ring()
 
     keys = SigningKeys(database, chosen, runtime.now)
-    deps = Deps(database, chosen, PasswordPool(chosen), keys, runtime.changes, runtime.now, wake)
+    by_provider = providers(chosen) if social is None else social
+    deps = Deps(database, chosen, PasswordPool(chosen), keys, runtime.changes, runtime.now, wake, by_provider)
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
 
     def make_context(caller: Caller) -> Context:
@@ -124,6 +132,7 @@ async def _tidy(deps: Deps) -> None:
     async def work(tx: AsyncConnection) -> None:
         await sessions.prune(tx, now)
         await tokens.prune(tx, now)
+        await social_service.prune(tx, now)
         await throttling.prune(tx, now)
         await housekeeping.forget(tx, outbox, inbox, idempotency, now)
 

@@ -12,10 +12,10 @@ from messaging.consumer import Handler
 from messaging.envelope import Event
 from messaging.events import EventData
 from messaging.events.delivery import ShipmentChanged
-from messaging.events.funding import PledgeCanceled, PledgeReserved
+from messaging.events.funding import BackerTold, PledgeCanceled, PledgeReserved
 from messaging.events.orders import OrderCanceled, OrderConfirmed, OrderPlaced, ReturnChanged
 from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
-from subgraphs.users.letters import amount_text
+from subgraphs.users.letters import amount_text, project_facts
 from subgraphs.users.service import engagements
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.engagements import Engagement, OwnersNotice
@@ -30,6 +30,7 @@ CONSUMES: tuple[type[EventData], ...] = (
     ReturnChanged,
     PledgeReserved,
     PledgeCanceled,
+    BackerTold,
     PaymentCaptured,
     PaymentFailed,
     PaymentAwaitingDeposit,
@@ -37,6 +38,12 @@ CONSUMES: tuple[type[EventData], ...] = (
     ShipmentChanged,
 )
 
+_PROJECT_NOTICES = {
+    "UPDATED": ("PROJECT_UPDATED", "PROJECT_UPDATED"),
+    "CANCELED": ("PROJECT_CANCELED", "PROJECT_CANCELED"),
+    "FAILED": ("PLEDGE_FAILED", "GOAL_MISSED"),
+}
+"""The type of each news, and its text: that a pledge failed has two reasons."""
 _SHIPMENT_NOTICES = {"READY": "SHIPMENT_READY", "DISPATCHED": "SHIPMENT_DISPATCHED", "DELIVERED": "DELIVERED"}
 
 
@@ -71,7 +78,11 @@ def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
     async def returned(tx: AsyncConnection, events: Sequence[Event[ReturnChanged]]) -> Hook:
         return hook(await notify(tx, deps, [each for each in map(_return_notice, events) if each is not None]))
 
+    async def backed(tx: AsyncConnection, events: Sequence[Event[BackerTold]]) -> Hook:
+        return hook(await notify(tx, deps, [_project_notice(event) for event in events]))
+
     return {
+        BackerTold: backed,
         ReturnChanged: returned,
         OrderPlaced: begun,
         PledgeReserved: begun,
@@ -123,6 +134,14 @@ def _payment_notice(
             return "REFUND_COMPLETED", data.payer_id, {"amount": amount_text(data.refunded, data.currency)}
         case _:
             return None
+
+
+def _project_notice(event: Event[BackerTold]) -> Notice:
+    """What a backer is told of the project."""
+    data = event.data
+    type, letter = _PROJECT_NOTICES[data.news]
+    facts = project_facts(data.title, data.changed, data.reason)
+    return Notice(event.id, data.backer_id, type, facts, ("Project", data.project_id), letter=letter)
 
 
 def _return_notice(event: Event[ReturnChanged]) -> Notice | None:

@@ -185,6 +185,7 @@ class ThrottleRule:
 
 LOGIN = ThrottleRule(tries=5, window=timedelta(minutes=1), escalating=True)
 MAIL_REQUESTS = ThrottleRule(tries=3, window=timedelta(hours=1))
+SOCIAL_ATTEMPTS = ThrottleRule(tries=30, window=timedelta(minutes=10))
 LONGEST_BLOCK = timedelta(hours=1)
 
 

@@ -36,6 +36,14 @@ class UserRole(enum.Enum):
 
 
 @strawberry.enum
+class SocialProvider(enum.Enum):
+    NAVER = "NAVER"
+    KAKAO = "KAKAO"
+    GOOGLE = "GOOGLE"
+    APPLE = "APPLE"
+
+
+@strawberry.enum
 class PartnerStatus(enum.Enum):
     ONBOARDING = "ONBOARDING"
     ACTIVE = "ACTIVE"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from subgraphs.kit.money import to_decimal
@@ -51,6 +51,29 @@ _NOTICES: _Texts = {
     "PLEDGE_FAILED": (
         Letter("후원 결제에 실패했습니다", "{label} 결제가 되지 않았습니다. 결제 수단을 확인해 주세요."),
         Letter("Pledge payment failed", "The payment for {label} did not go through. Check your payment method."),
+    ),
+    "GOAL_MISSED": (
+        Letter(
+            "후원이 성사되지 않았습니다",
+            "‘{title}’ 프로젝트가 목표에 이르지 못해 후원이 끝났습니다. 청구된 금액은 없습니다.",
+        ),
+        Letter(
+            "The goal was not reached", "“{title}” did not reach its goal: your pledge has ended. Nothing was charged."
+        ),
+    ),
+    "PROJECT_UPDATED": (
+        Letter("후원하신 프로젝트가 수정되었습니다", "‘{title}’ 프로젝트가 바뀌었습니다: {changed_ko}."),
+        Letter("A project you back was changed", "“{title}” was changed: {changed_en}."),
+    ),
+    "PROJECT_CANCELED": (
+        Letter(
+            "후원하신 프로젝트가 취소되었습니다",
+            "‘{title}’ 프로젝트가 취소되어 후원도 끝났습니다. 청구된 금액은 없습니다. 사유: {reason}",
+        ),
+        Letter(
+            "A project you back was cancelled",
+            "“{title}” was cancelled, and your pledge ended. Nothing was charged. Reason: {reason}",
+        ),
     ),
     "DEPOSIT_WAITING": (
         Letter("입금을 기다리고 있습니다", "{label} 결제를 완료해 주세요."),
@@ -103,7 +126,7 @@ def account_letter(kind: str, locale: str, **facts: str) -> Letter:
 
 
 def notice_letter(type: str, locale: str, facts: Mapping[str, str]) -> Letter:
-    """A notification of this NotificationType."""
+    """A notification: the text of this NotificationType, or GOAL_MISSED for a PLEDGE_FAILED of that kind."""
     return _fill(_NOTICES[type], locale, facts)
 
 
@@ -123,6 +146,22 @@ def decision_facts(business: str, decision: str, reason: str | None) -> dict[str
     """The facts of PARTNER_APPLICATION_REVIEWED."""
     korean, english = _DECISIONS[decision]
     return {"business": business, "decision_ko": korean, "decision_en": english, "reason": reason or ""}
+
+
+_PARTS = {
+    "title": ("제목", "title"),
+    "summary": ("요약", "summary"),
+    "story": ("소개", "story"),
+    "category": ("분류", "category"),
+    "rewards": ("리워드", "rewards"),
+}
+
+
+def project_facts(title: str, changed: Sequence[str], reason: str | None) -> dict[str, str]:
+    """The facts of PROJECT_UPDATED, PROJECT_CANCELED and GOAL_MISSED."""
+    names = [_PARTS.get(part, (part, part)) for part in changed]
+    korean, english = (", ".join(each) for each in zip(*names, strict=True)) if names else ("", "")
+    return {"title": title, "changed_ko": korean, "changed_en": english, "reason": reason or ""}
 
 
 def _fill(texts: tuple[Letter, Letter], locale: str, facts: Mapping[str, str]) -> Letter:

@@ -99,6 +99,10 @@ class Loaders:
         return self._many(models.preferences, models.preferences.c.user_id, models.preferences.c.type)
 
     @cached_property
+    def social_accounts_of(self) -> DataLoader[str, list[Any]]:
+        return self._many(models.social_accounts, models.social_accounts.c.user_id, models.social_accounts.c.provider)
+
+    @cached_property
     def sessions_of(self) -> DataLoader[str, list[Any]]:
         """The live sessions of a user, the newest first."""
         table = models.sessions

@@ -126,6 +126,35 @@ class OneTimeToken(Base):
     user_id: Mapped[str] = mapped_column(UlidType, ForeignKey("user_account.id"))
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    address: Mapped[str | None] = mapped_column(Sealed("users.one_time_token.address"))
+    """Where the link was sent, if its user has no e-mail address yet: opening it gives him this one."""
+
+
+class SocialAccount(Base):
+    """An account at a provider that a user logs in with; found by a blind index of the provider's own id."""
+
+    __tablename__ = "social_account"
+    __table_args__ = (UniqueConstraint("user_id", "provider"), TABLE_OPTIONS)
+
+    subject_index: Mapped[str] = mapped_column(IndexType, primary_key=True)
+    provider: Mapped[str] = mapped_column(String(10))
+    user_id: Mapped[str] = mapped_column(UlidType, ForeignKey("user_account.id"))
+    linked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SocialAttempt(Base):
+    """A log-in at a provider that has begun. ``user_id``: who is to be linked; none: whoever comes back logs in."""
+
+    __tablename__ = "social_attempt"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    state_hash: Mapped[str] = mapped_column(HASH, primary_key=True)
+    provider: Mapped[str] = mapped_column(String(10))
+    redirect_uri: Mapped[str] = mapped_column(String(500))
+    verifier: Mapped[str] = mapped_column(Sealed("users.social_attempt.verifier"))
+    nonce: Mapped[str] = mapped_column(Sealed("users.social_attempt.nonce"))
+    user_id: Mapped[str | None] = mapped_column(UlidType)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class ThrottleRow(Base):
@@ -337,6 +366,8 @@ terms_agreements = _table(TermsAgreement)
 sessions = _table(Session)
 refresh_tokens = _table(RefreshToken)
 one_time_tokens = _table(OneTimeToken)
+social_accounts = _table(SocialAccount)
+social_attempts = _table(SocialAttempt)
 throttles = _table(ThrottleRow)
 signing_keys = _table(SigningKey)
 mails = _table(Mail)

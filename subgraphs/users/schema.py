@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -13,21 +13,22 @@ from strawberry import UNSET
 from strawberry.federation.schema_directives import Authenticated, ListSize
 
 from subgraphs.kit.entities import resolve_entities
-from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether
+from subgraphs.kit.errors import AccessDenied
 from subgraphs.kit.ids import local_id, parse_id
 from subgraphs.users.entities import ENTITIES
 from subgraphs.users.enums import NotificationChannel, NotificationType, PartnerApplicationStatus
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import applications, notifications, sessions, users
+from subgraphs.users.payloads import account_payload, application_payload, auth_payload
 from subgraphs.users.service import accounts, partners, passwords, people
 from subgraphs.users.service import notifications as inbox
 from subgraphs.users.service import sessions as session_service
 from subgraphs.users.service.deps import Device
+from subgraphs.users.social_schema import SocialMutation
 from subgraphs.users.types import (
     AccountPayload,
     AccountRegisterInput,
     AuthPayload,
-    AuthTokens,
     Info,
     InputError,
     Notification,
@@ -40,11 +41,9 @@ from subgraphs.users.types import (
     UserConnection,
     UserEdge,
     application_of,
-    errors_of,
     fetch_page,
     notification_of,
     partner_of,
-    session_of,
     user_of,
 )
 
@@ -119,7 +118,7 @@ class Query:
 
 
 @strawberry.type
-class Mutation:
+class Mutation(SocialMutation):
     @strawberry.mutation
     async def account_register(self, info: Info, input: AccountRegisterInput) -> AccountPayload:
         given = accounts.Registration(
@@ -130,17 +129,19 @@ class Mutation:
             display_name=input.display_name or None,
             agreed_term_versions=input.agreed_term_versions,
         )
-        return await _account(info.context, accounts.register(info.context.deps, given))
+        return await account_payload(info.context, accounts.register(info.context.deps, given))
 
     @strawberry.mutation
     async def account_email_verify(self, info: Info, token: str) -> AuthPayload:
         context = info.context
-        return await _auth(context, accounts.verify_email(context.deps, token, context.device))
+        return await auth_payload(context, accounts.verify_email(context.deps, token, context.device))
 
     @strawberry.mutation
     async def account_email_verification_resend(self, info: Info, email: str) -> AccountPayload:
         context = info.context
-        return await _account(context, accounts.resend_verification(context.deps, email, context.device))
+        return await account_payload(
+            context, accounts.resend_verification(context.deps, context.identity, email, context.device)
+        )
 
     @strawberry.federation.mutation(authenticated=True)
     async def account_update(
@@ -166,32 +167,32 @@ class Mutation:
                 display_name=given(display_name),
             )
 
-        return await _account(context, change())
+        return await account_payload(context, change())
 
     @strawberry.federation.mutation(authenticated=True)
     async def account_delete(
         self, info: Info, password: str | None = UNSET, reason: str | None = UNSET
     ) -> AccountPayload:
         context = info.context
-        return await _account(
+        return await account_payload(
             context, accounts.withdraw(context.deps, context.identity, password or None, reason or None)
         )
 
     @strawberry.mutation
     async def account_id_recover(self, info: Info, email: str) -> AccountPayload:
         context = info.context
-        return await _account(context, accounts.recover_id(context.deps, email, context.device))
+        return await account_payload(context, accounts.recover_id(context.deps, email, context.device))
 
     @strawberry.mutation
     async def token_create(self, info: Info, email: str, password: str, device_name: str | None = UNSET) -> AuthPayload:
         context = info.context
         device = Device(context.device.ip, _printable(device_name) or context.device.name)
-        return await _auth(context, session_service.log_in(context.deps, email, password, device))
+        return await auth_payload(context, session_service.log_in(context.deps, email, password, device))
 
     @strawberry.mutation
     async def token_refresh(self, info: Info, refresh_token: str) -> AuthPayload:
         context = info.context
-        return await _auth(context, session_service.refresh(context.deps, refresh_token, context.device))
+        return await auth_payload(context, session_service.refresh(context.deps, refresh_token, context.device))
 
     @strawberry.federation.mutation(authenticated=True)
     async def session_revoke(self, info: Info, id: strawberry.ID | None = UNSET) -> AccountPayload:
@@ -202,7 +203,7 @@ class Mutation:
             await session_service.revoke(context.deps, context.identity, wanted)
             return context.identity.require_user()
 
-        return await _account(context, revoke())
+        return await account_payload(context, revoke())
 
     @strawberry.federation.mutation(authenticated=True)
     async def sessions_revoke_all(self, info: Info, except_current: bool | None = False) -> AccountPayload:
@@ -213,22 +214,24 @@ class Mutation:
             await session_service.revoke_all(context.deps, context.identity, except_current=keep)
             return context.identity.require_user()
 
-        return await _account(context, revoke())
+        return await account_payload(context, revoke())
 
     @strawberry.federation.mutation(authenticated=True)
     async def password_change(self, info: Info, current_password: str, new_password: str) -> AccountPayload:
         context = info.context
-        return await _account(context, passwords.change(context.deps, context.identity, current_password, new_password))
+        return await account_payload(
+            context, passwords.change(context.deps, context.identity, current_password, new_password)
+        )
 
     @strawberry.mutation
     async def password_reset_request(self, info: Info, email: str) -> AccountPayload:
         context = info.context
-        return await _account(context, passwords.request_reset(context.deps, email, context.device))
+        return await account_payload(context, passwords.request_reset(context.deps, email, context.device))
 
     @strawberry.mutation
     async def password_reset(self, info: Info, token: str, new_password: str) -> AuthPayload:
         context = info.context
-        return await _auth(context, passwords.reset(context.deps, token, new_password, context.device))
+        return await auth_payload(context, passwords.reset(context.deps, token, new_password, context.device))
 
     @strawberry.federation.mutation(authenticated=True)
     async def partner_application_submit(
@@ -236,7 +239,9 @@ class Mutation:
     ) -> PartnerApplicationPayload:
         context = info.context
         given = partners.Application(**vars(input))
-        return await _application(context, partners.submit(context.deps, context.identity, given, idempotency_key))
+        return await application_payload(
+            context, partners.submit(context.deps, context.identity, given, idempotency_key)
+        )
 
     @strawberry.federation.mutation(requires_scopes=[["partners:review"]])
     async def partner_application_review(
@@ -249,7 +254,7 @@ class Mutation:
             application_id = local_id("PartnerApplication", id, field=["id"])
             return await partners.review(context.deps, context.identity, application_id, decision.value, reason or None)
 
-        return await _application(context, review())
+        return await application_payload(context, review())
 
     @strawberry.federation.mutation(authenticated=True)
     async def notifications_mark_read(self, info: Info, ids: list[strawberry.ID] | None = UNSET) -> AccountPayload:
@@ -260,7 +265,7 @@ class Mutation:
             wanted = None if chosen is None else [local_id("Notification", id, field=["ids"]) for id in chosen]
             return await inbox.mark_read(context.deps, context.identity, wanted)
 
-        return await _account(context, mark())
+        return await account_payload(context, mark())
 
     @strawberry.federation.mutation(authenticated=True)
     async def notification_preference_update(
@@ -268,7 +273,7 @@ class Mutation:
     ) -> AccountPayload:
         context = info.context
         wanted = [channel.value for channel in channels]
-        return await _account(context, inbox.prefer(context.deps, context.identity, type.value, wanted))
+        return await account_payload(context, inbox.prefer(context.deps, context.identity, type.value, wanted))
 
 
 @strawberry.type
@@ -328,44 +333,6 @@ async def _session_lives(context: Context) -> bool:
     query = select(sessions.c.id).where(sessions.c.id == context.identity.session_id, sessions.c.revoked_at.is_(None))
     async with context.deps.database.read() as connection:
         return (await connection.execute(query)).first() is not None
-
-
-# -- Payloads ---------------------------------------------------------------------------------------------------------
-
-
-async def _account(context: Context, work: Awaitable[str | None]) -> AccountPayload:
-    try:
-        user_id = await work
-    except (Rejected, RejectedTogether) as refused:
-        return AccountPayload(user=None, user_errors=errors_of(refused))
-    row = user_id and await context.loaders.user.load(user_id)
-    return AccountPayload(user=user_of(row, context, own=True) if row else None, user_errors=[])
-
-
-async def _auth(context: Context, work: Awaitable[session_service.Tokens]) -> AuthPayload:
-    try:
-        made = await work
-    except (Rejected, RejectedTogether) as refused:
-        return AuthPayload(tokens=None, user_errors=errors_of(refused))
-    user = await context.loaders.user.load(made.user_id)
-    session = await context.loaders.session.load(made.session_id)
-    tokens = AuthTokens(
-        access_token=made.access_token,
-        refresh_token=made.refresh_token,
-        expires_at=made.expires_at,
-        user=user_of(user, context, own=True),
-        session=session_of(session, context, current=True),
-    )
-    return AuthPayload(tokens=tokens, user_errors=[])
-
-
-async def _application(context: Context, work: Awaitable[str]) -> PartnerApplicationPayload:
-    try:
-        id = await work
-    except (Rejected, RejectedTogether) as refused:
-        return PartnerApplicationPayload(application=None, user_errors=errors_of(refused))
-    row = await context.loaders.application.load(id)
-    return PartnerApplicationPayload(application=application_of(row), user_errors=[])
 
 
 async def _user(context: Context, user_id: str) -> User | None:

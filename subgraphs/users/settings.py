@@ -32,9 +32,30 @@ class Settings(BaseSettings):
 
     public_url: str = Field(default="http://127.0.0.1:4000", description="Where links in e-mails lead.")
 
+    social_redirect_uris: list[str] = Field(
+        default=[], description="Where providers may send people back to. Empty: `<public_url>/login/social` only."
+    )
+    social_attempt_life: timedelta = Field(
+        default=timedelta(minutes=10), description="A log-in at a provider must be finished within."
+    )
+    naver_client_id: str | None = Field(default=None, description="Client id at Naver; none: no log-in with Naver.")
+    naver_client_secret: SecretStr | None = Field(default=None, description="Its secret.")
+    naver_auth_url: str = Field(default="https://nid.naver.com", description="Naver's log-in.")
+    naver_api_url: str = Field(default="https://openapi.naver.com", description="Naver's API.")
+    kakao_client_id: str | None = Field(
+        default=None, description="REST API key at Kakao (OpenID Connect on); none: no log-in with Kakao."
+    )
+    kakao_client_secret: SecretStr | None = Field(default=None, description="Its client secret.")
+    kakao_auth_url: str = Field(default="https://kauth.kakao.com", description="Kakao's log-in, and its issuer.")
+    kakao_api_url: str = Field(default="https://kapi.kakao.com", description="Kakao's API.")
+
     mail_from: str = Field(default="dure <no-reply@dure.example>", description="Sender of e-mails.")
     smtp_host: str | None = Field(default=None, description="SMTP server; none: the development outbox, or waiting.")
     smtp_port: int = Field(default=25, description="Its port.")
     smtp_user: str | None = Field(default=None, description="Its user, if it wants one.")
     smtp_password: SecretStr | None = Field(default=None, description="The user's password.")
     smtp_starttls: bool | None = Field(default=None, description="Encrypt: none means if the server offers it.")
+
+    def redirect_uris(self) -> list[str]:
+        """Where providers may send people back to, each an exact address."""
+        return self.social_redirect_uris or [f"{self.public_url}/login/social"]

@@ -26,6 +26,7 @@ from subgraphs.users.enums import (
     PartnerApplicationStatus,
     PartnerCheckKind,
     PartnerStatus,
+    SocialProvider,
     UserErrorCode,
     UserRole,
 )
@@ -100,6 +101,12 @@ class User(Node):
         return created_at
 
     @strawberry.federation.field(authenticated=True)
+    async def social_accounts(self, info: Info) -> list[SocialAccount]:
+        self._require_personal()
+        rows = await info.context.loaders.social_accounts_of.load(self.row.id)
+        return [SocialAccount(provider=SocialProvider(row.provider), linked_at=row.linked_at) for row in rows]
+
+    @strawberry.federation.field(authenticated=True)
     async def sessions(self, info: Info) -> list[Session]:
         self._require_personal()
         rows = await info.context.loaders.sessions_of.load(self.row.id)
@@ -147,6 +154,12 @@ class User(Node):
     def _require_own(self) -> None:
         if not self.own:
             raise AccessDenied("FORBIDDEN", "This is another user's.")
+
+
+@strawberry.type
+class SocialAccount:
+    provider: SocialProvider
+    linked_at: datetime
 
 
 @strawberry.federation.type(keys=["id"])

@@ -31,6 +31,8 @@ from subgraphs.users.models import (
     phone_index,
     preferences,
     sessions,
+    social_accounts,
+    social_attempts,
     terms_agreements,
     user_roles,
     users,
@@ -77,7 +79,7 @@ async def register(deps: Deps, given: Registration) -> str:
         await tx.execute(insert(user_roles), [{"user_id": row["id"], "role": domain.Role.CUSTOMER.value}])
         agreed = [{"user_id": row["id"], "term_version": term, "agreed_at": row["created_at"]} for term in terms]
         await tx.execute(insert(terms_agreements), agreed)
-        await _send_verification(tx, deps, row["id"], row["email"], row["locale"])
+        await send_verification(tx, deps, row["id"], row["email"], row["locale"])
         await announce_users(tx, [row["id"]])
 
     await deps.database.run(work)
@@ -108,15 +110,27 @@ def _checked(deps: Deps, given: Registration) -> tuple[dict[str, Any], str, list
     elif len(terms) > MAX_TERMS or not all(1 <= len(term) <= 64 and term.isprintable() for term in terms):
         checks.refuse("INVALID", "These are not versions of the terms.", ["input", "agreedTermVersions"])
     checks.done()
-    row: dict[str, Any] = {
+    row = blank_account(now) | {
         "id": new_ulid(),
-        "version": 1,
         "email": email,
         "email_index": email_index(email),
         "name": name,
         "phone": phone or None,
         "phone_index": phone_index(phone) if phone else None,
         "display_name": display_name,
+    }
+    return row, password, terms
+
+
+def blank_account(now: datetime) -> dict[str, Any]:
+    """The row of an account of which nothing is known yet but when it was made."""
+    return {
+        "version": 1,
+        "email": None,
+        "email_index": None,
+        "name": None,
+        "phone": None,
+        "phone_index": None,
         "avatar_url": None,
         "password_hash": None,
         "email_verified_at": None,
@@ -126,15 +140,18 @@ def _checked(deps: Deps, given: Registration) -> tuple[dict[str, Any], str, list
         "deleted_at": None,
         "deletion_reason": None,
     }
-    return row, password, terms
 
 
 def _display_name(given: str) -> str:
     return domain.clean_text(given, what="A display name", limit=domain.MAX_DISPLAY_NAME)
 
 
-async def _send_verification(tx: AsyncConnection, deps: Deps, user_id: str, email: str, locale: str) -> None:
-    secret = await tokens.issue(tx, tokens.VERIFY_EMAIL, user_id, deps.now(), deps.settings.verification_life)
+async def send_verification(
+    tx: AsyncConnection, deps: Deps, user_id: str, email: str, locale: str, *, becomes_theirs: bool = False
+) -> None:
+    """E-mail the link that confirms an address. ``becomes_theirs``: its user has none so far and gets this one."""
+    life, given = deps.settings.verification_life, email if becomes_theirs else None
+    secret = await tokens.issue(tx, tokens.VERIFY_EMAIL, user_id, deps.now(), life, address=given)
     link = f"{deps.settings.public_url}/verify-email?token={secret}"
     letter = letters.account_letter("VERIFY_EMAIL", locale, link=link)
     await mail.queue(tx, [mail.Draft("VERIFY_EMAIL", email, letter)], deps.now())
@@ -144,13 +161,24 @@ async def verify_email(deps: Deps, secret: str, device: Device) -> Tokens:
     """Confirm the address that the link was sent to, and log in. Raises Rejected TOKEN_INVALID or TOKEN_EXPIRED."""
 
     async def work(tx: AsyncConnection) -> Any:
-        user_id = await tokens.redeem(tx, tokens.VERIFY_EMAIL, secret, deps.now())
+        user_id, address = await tokens.redeem(tx, tokens.VERIFY_EMAIL, secret, deps.now())
+        if address is not None:
+            await _take_address(tx, user_id, address)
         await confirm_email(tx, user_id, deps.now())
         return await open_session(tx, deps, user_id, device)
 
     opened = await deps.database.run(work)
     deps.wake()
     return await tokens_of(deps, opened)
+
+
+async def _take_address(tx: AsyncConnection, user_id: str, address: str) -> None:
+    index = email_index(address)
+    if (await tx.execute(select(users.c.id).where(users.c.email_index == index))).one_or_none() is not None:
+        raise Rejected("TOKEN_INVALID", "This address has an account of its own by now.", ["token"])
+    nobodys = update(users).where(users.c.id == user_id, users.c.email.is_(None), users.c.deleted_at.is_(None))
+    if (await tx.execute(nobodys.values(email=address, email_index=index))).rowcount != 1:
+        raise Rejected("TOKEN_INVALID", "This account has another address.", ["token"])
 
 
 async def confirm_email(tx: AsyncConnection, user_id: str, now: datetime) -> None:
@@ -162,17 +190,25 @@ async def confirm_email(tx: AsyncConnection, user_id: str, now: datetime) -> Non
         await announce_users(tx, [user_id])
 
 
-async def resend_verification(deps: Deps, email: str, device: Device) -> None:
+async def resend_verification(deps: Deps, identity: Identity, email: str, device: Device) -> None:
     """A new link, if the address belongs to an account that is not confirmed; no difference is shown.
 
+    To a caller who has no address (he joined by a provider that told none) the link gives this one.
     Raises Rejected INVALID or RATE_LIMITED.
     """
 
     async def send(tx: AsyncConnection, row: AnyRow) -> None:
         if row.email_verified_at is None:
-            await _send_verification(tx, deps, row.id, row.email, row.locale)
+            await send_verification(tx, deps, row.id, row.email, row.locale)
 
-    await mail_if_known(deps, email, device, "verification", send)
+    async def give(tx: AsyncConnection, cleaned: str) -> None:
+        caller = select(users).where(users.c.id == identity.user_id, users.c.deleted_at.is_(None))
+        row = (await tx.execute(caller.where(users.c.email.is_(None)))).one_or_none()
+        if row is not None:
+            await require_alive(tx, identity)
+            await send_verification(tx, deps, row.id, cleaned, row.locale, becomes_theirs=True)
+
+    await mail_if_known(deps, email, device, "verification", send, give if identity.user_id else None)
 
 
 async def recover_id(deps: Deps, email: str, device: Device) -> None:
@@ -189,8 +225,11 @@ async def recover_id(deps: Deps, email: str, device: Device) -> None:
     await mail_if_known(deps, email, device, "recover", send)
 
 
-async def mail_if_known(deps: Deps, email: str, device: Device, what: str, send: Any) -> None:
-    """``send(tx, row)`` if the address has an account; three times an hour for an address and a caller's network."""
+async def mail_if_known(
+    deps: Deps, email: str, device: Device, what: str, send: Any, otherwise: Any | None = None
+) -> None:
+    """``send(tx, row)`` if the address has an account, else ``otherwise(tx, address)``; three times an hour for an
+    address and a caller's network."""
     checks = Checks()
     cleaned = checks.value(lambda: domain.clean_email(email), ["email"], "")
     checks.done()
@@ -200,6 +239,8 @@ async def mail_if_known(deps: Deps, email: str, device: Device, what: str, send:
         row = (await tx.execute(select(users).where(users.c.email_index == email_index(cleaned)))).one_or_none()
         if row is not None:
             await send(tx, row)
+        elif otherwise is not None:
+            await otherwise(tx, cleaned)
 
     await deps.database.run(work)
     deps.wake()
@@ -298,7 +339,15 @@ async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: dat
     await tx.execute(delete(deliveries).where(deliveries.c.notification_id.in_(mine)))
     await tx.execute(delete(notifications).where(notifications.c.recipient_id == user_id))
     await tx.execute(delete(mails).where(mails.c.recipient_index == address))
-    for table in (one_time_tokens, preferences, user_roles, partner_members, terms_agreements):
+    for table in (
+        one_time_tokens,
+        social_accounts,
+        social_attempts,
+        preferences,
+        user_roles,
+        partner_members,
+        terms_agreements,
+    ):
         await tx.execute(delete(table).where(table.c.user_id == user_id))
     owned = select(engagements.c.id).where(engagements.c.user_id == user_id)
     await tx.execute(delete(waiting_notices).where(waiting_notices.c.engagement_id.in_(owned)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from db.session import Database
@@ -11,6 +11,7 @@ from subgraphs.kit.changes import Changes
 from subgraphs.users.keys import SigningKeys
 from subgraphs.users.passwords import PasswordPool
 from subgraphs.users.settings import Settings
+from subgraphs.users.social import Provider
 
 SOURCE = "/dure/users"
 
@@ -26,6 +27,7 @@ class Deps:
     changes: Changes
     now: Callable[[], datetime]
     wake: Callable[[], None]
+    social: Mapping[str, Provider] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

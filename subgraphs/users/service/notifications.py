@@ -27,7 +27,7 @@ CHANNELS = ("IN_APP", "EMAIL")
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something to tell someone. ``subject`` is the type and id of what it is about, ``engagement`` the kind and label
-    of the order or pledge to name in the text."""
+    of the order or pledge to name in the text, ``letter`` another text than the type's usual one."""
 
     event_id: str
     recipient_id: str
@@ -35,6 +35,7 @@ class Notice:
     facts: Mapping[str, str]
     subject: tuple[str, str] | None = None
     engagement: tuple[str, str] | None = None
+    letter: str | None = None
 
 
 _NEW = select(notifications.c.id).where(among(notifications.c.id, "ids"))
@@ -77,7 +78,7 @@ def _row(notice: Notice, reader: AnyRow, deps: Deps) -> dict[str, Any]:
     facts = dict(notice.facts)
     if notice.engagement:
         facts["label"] = letters.order_label(*notice.engagement, reader.locale)
-    letter = letters.notice_letter(notice.type, reader.locale, facts)
+    letter = letters.notice_letter(notice.letter or notice.type, reader.locale, facts)
     return {
         "id": new_ulid(),
         "event_id": notice.event_id,

@@ -26,12 +26,20 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-async def issue(tx: AsyncConnection, purpose: str, user_id: str, now: datetime, life: timedelta) -> str:
-    """A new token; earlier ones of the same purpose stop working."""
+async def issue(
+    tx: AsyncConnection, purpose: str, user_id: str, now: datetime, life: timedelta, *, address: str | None = None
+) -> str:
+    """A new token; earlier ones of the same purpose stop working. ``address`` comes back when it is redeemed."""
     table = one_time_tokens
     await tx.execute(delete(table).where(table.c.user_id == user_id, table.c.purpose == purpose))
     secret = new_secret()
-    row = {"token_hash": hash_secret(secret), "purpose": purpose, "user_id": user_id, "expires_at": now + life}
+    row = {
+        "token_hash": hash_secret(secret),
+        "purpose": purpose,
+        "user_id": user_id,
+        "expires_at": now + life,
+        "address": address,
+    }
     await tx.execute(insert(table), [row])
     return secret
 
@@ -48,14 +56,15 @@ async def owner_of(tx: AsyncConnection, purpose: str, secret: str, now: datetime
     return str(row.user_id)
 
 
-async def redeem(tx: AsyncConnection, purpose: str, secret: str, now: datetime) -> str:
-    """Use a token up; whose it was. Raises Rejected as ``owner_of`` does."""
+async def redeem(tx: AsyncConnection, purpose: str, secret: str, now: datetime) -> tuple[str, str | None]:
+    """Use a token up; whose it was, and the address it was issued with. Raises Rejected as ``owner_of`` does."""
     user_id = await owner_of(tx, purpose, secret, now)
     table = one_time_tokens
+    address = (await tx.execute(select(table.c.address).where(table.c.token_hash == hash_secret(secret)))).scalar()
     unused = update(table).where(table.c.token_hash == hash_secret(secret), table.c.used_at.is_(None))
     if (await tx.execute(unused.values(used_at=now))).rowcount != 1:
         raise Rejected("TOKEN_INVALID", "This link was used already.", ["token"])
-    return user_id
+    return user_id, address
 
 
 async def prune(tx: AsyncConnection, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,6 +33,7 @@ from subgraphs.users.models import dead_letters, inbox, outbox, user_roles
 from subgraphs.users.passwords import PasswordPool
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.settings import Settings
+from subgraphs.users.social import Provider
 
 SECRET = "users-tests"
 PASSWORD = "correct horse battery"
@@ -182,16 +183,18 @@ class World:
             return [each.invariant.partition(":")[0] for each in await self.subgraph.audit(connection)]
 
 
-async def open_world(url: str) -> AsyncIterator[World]:
+async def open_world(
+    url: str, settings: Settings | None = None, social: Mapping[str, Provider] | None = None
+) -> AsyncIterator[World]:
     await upgrade(url, app.MIGRATIONS)
     common = CommonSettings(claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
-    settings = Settings(argon2_memory_kib=64, argon2_passes=1)
+    settings = settings or Settings(argon2_memory_kib=64, argon2_passes=1)
     async with Database(url) as database:
         clock, changes = Clock(), InProcessChanges()
         runtime = Runtime(common, database, MemoryBroker(), changes, clock)
         keys, passwords = SigningKeys(database, settings, clock), PasswordPool(settings)
         deps = Deps(database, settings, passwords, keys, changes, clock, lambda: None)
-        yield World(app.build(runtime, settings), database, clock, deps, changes, runtime)
+        yield World(app.build(runtime, settings, social=social), database, clock, deps, changes, runtime)
 
 
 @pytest.fixture
