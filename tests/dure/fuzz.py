@@ -1,7 +1,8 @@
 """schemathesis against a running shop, its REST endpoints and its graph, as each kind of caller.
 
 ``python -m tests.dure.fuzz`` (``make fuzz``) starts a shop of its own and spends schemathesis' default budget, 100
-cases an operation, then asks the graph of a shop on PostgreSQL and of one on MariaDB. Words choose a part:
+cases an operation. Hostile values go through every argument in turn (``fuzz_each``), there and in a shop on PostgreSQL
+and one on MariaDB: what one database takes another does not. Words choose a part:
 ``python -m tests.dure.fuzz sqlite graphql partner``. At the end of each the shop's books must be right.
 """
 
@@ -17,6 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from dure.settings import ROOT
+from tests.dure.fuzz_each import each_in_turn
 from tests.dure.fuzz_people import CALLERS, ids, tokens, use
 from tests.dure.shop import ShopProcess, make_buyer
 from tests.dure.test_demo import per_subgraph
@@ -109,9 +111,13 @@ async def _one(name: str, shop: ShopProcess, wanted: list[str]) -> int:
             if "graphql" not in wanted and name == "sqlite":
                 failed += _told(f"REST, {kind}", await asyncio.to_thread(fuzz_rest, shop.url, callers[kind]))
             if "rest" not in wanted:
+                failures = await each_in_turn(shop.url, callers[kind], known)
+                print(f"each value in turn on {name}, {kind}: {len(failures)} failed", *failures, sep="\n", flush=True)
+                failed += bool(failures)
+            if "rest" not in wanted and name == "sqlite":
                 for only in (None, ENDING):
                     done = await asyncio.to_thread(fuzz_graph, shop.url, callers[kind], known, only=only)
-                    failed += _told(f"GraphQL on {name}, {kind}", done)
+                    failed += _told(f"GraphQL, {kind}", done)
         audit = await asyncio.to_thread(shop.dure, "audit")
         print(f"audit: {audit.stdout or 'all is well'}{audit.stderr}")
         failed += audit.returncode != 0

@@ -169,6 +169,12 @@ def _value(name: str, type_name: str, about: str, random: Random) -> ValueNode |
     return None
 
 
+def sensible(name: str, type_name: str, about: str, random: Random) -> Any:
+    """The same for variables; None where nothing is known."""
+    value = _value(name, type_name, about, random)
+    return None if value is None else value_from_ast_untyped(value)
+
+
 _NONE = NullValueNode()
 
 

@@ -16,7 +16,8 @@ import yaml
 from router.app import RouterApp
 from router.settings import Settings
 from tests.dure.fuzz import UNLIMITED, fuzz_graph, fuzz_rest
-from tests.dure.fuzz_hooks import server_error
+from tests.dure.fuzz_each import each_in_turn
+from tests.dure.fuzz_hostile import server_error
 from tests.dure.fuzz_people import ids, tokens
 from tests.dure.shop import Buyer, ShopProcess
 from tests.router.pipeline.subgraphs import RESOLVERS, router, subgraphs
@@ -76,6 +77,7 @@ async def test_a_resolver_that_breaks_is_found(rest: Path, monkeypatch: pytest.M
     """One field raises a plain exception: schemathesis names it, over the graph and over REST, and no other."""
     monkeypatch.setitem(RESOLVERS["reviews"], "Query.latest", _raise)
     async with served(router(subgraphs(), Settings(introspection=True, rest=rest))) as url:
+        assert {one.partition(":")[0] for one in await each_in_turn(url, None, [])} == {"latest"}
         graph, paths = await asyncio.gather(
             asyncio.to_thread(fuzz_graph, url, None, [], examples=1),
             asyncio.to_thread(fuzz_rest, url, None, examples=1),

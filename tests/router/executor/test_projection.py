@@ -110,7 +110,7 @@ def test_a_hidden_type_in_a_non_null_position_takes_its_parent_along() -> None:
 
 
 def test_an_entity_that_an_error_took_away_is_explained_by_it() -> None:
-    """A subgraph nulls a whole entity for one of its fields: the others are not said to be wrong. Elsewhere they are."""
+    """A subgraph nulls a whole entity for one field: the others are not said to be wrong. Elsewhere they are."""
     user = shape("User", field("name", "String!"), field("roles", "[String!]!"))
     root = shape("Query", ShapeField("user", "user", "User", shape=user), ShapeField("me", "me", "User", shape=user))
     refused = {"message": "not yours", "path": ["user", "roles"]}
