@@ -33,6 +33,21 @@ class PledgeCanceled(EventData, frozen=True, kw_only=True):
     backer_id: str
 
 
+class BackerTold(EventData, frozen=True, kw_only=True):
+    """Somebody with a live pledge must know this of the project: ``news`` is UPDATED (``changed`` names what), CANCELED
+    (for the creator's ``reason``) or FAILED (the goal was not reached). Once a backer, however many pledges."""
+
+    type = "dure.funding.backer_told.v1"
+    subject = "backer_id"
+
+    backer_id: str
+    project_id: str
+    title: str
+    news: str
+    changed: tuple[str, ...] = ()
+    reason: str | None = None
+
+
 class ProjectChanged(EventData, frozen=True, kw_only=True):
     """What a project's page shows has changed: its texts, state, rewards or posts. Whoever keeps it reads again."""
 

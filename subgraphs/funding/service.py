@@ -16,6 +16,7 @@ from db.session import Database
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, ProjectChanged
 from messaging.outbox import record
+from subgraphs.funding.backers import News, changed_parts, tell_backers
 from subgraphs.funding.domain import (
     EDITABLE,
     MAX_AMOUNT,
@@ -133,7 +134,10 @@ class Projects:
             if draft.currency != row.currency and await _has_rewards(tx, project_id):
                 problem = f"Its rewards have prices in {row.currency}: delete them first."
                 raise Rejected("INVALID", problem, ["input", "currencyCode"])
-            await _set(tx, project_id, **_columns(draft))
+            columns = _columns(draft)
+            await _set(tx, project_id, **columns)
+            if changed := changed_parts(row, columns):
+                await tell_backers(tx, row, News.UPDATED, changed=changed)
 
         await self._commit(work, project_id)
 
@@ -189,6 +193,7 @@ class Projects:
             if not may_become(ProjectStatus(row.status), ProjectStatus.CANCELED):
                 raise Rejected("PROJECT_LOCKED", f"A project that is {row.status} cannot be cancelled.", ["id"])
             await _set(tx, project_id, status=ProjectStatus.CANCELED.value, cancel_reason=reason)
+            await tell_backers(tx, row, News.CANCELED, reason=reason)
             await _release_pledges(tx, project_id)
 
         await self._commit(work, project_id)
@@ -223,7 +228,11 @@ class Projects:
             enough = draft.total_quantity is None or draft.total_quantity >= row.claimed
             if not enough:
                 raise Rejected("REWARD_HAS_PLEDGES", f"{row.claimed} are promised already.", ["input", "totalQuantity"])
-            await tx.execute(update(rewards).where(rewards.c.id == reward_id).values(**_reward_columns(draft)))
+            columns = _reward_columns(draft)
+            await tx.execute(update(rewards).where(rewards.c.id == reward_id).values(**columns))
+            if any(getattr(row, name) != value for name, value in columns.items()):
+                project = await own_project(tx, creator_id, row.project_id)
+                await tell_backers(tx, project, News.UPDATED, changed=["rewards"])
             await record(tx, outbox, SOURCE, [ProjectChanged(project_id=row.project_id)])
 
         await self._database.run(work)
@@ -431,6 +440,7 @@ async def _close(project_id: str, now: datetime, tx: AsyncConnection) -> None:
     outcome = verdict(FundingModel(row.funding_model), row.pledged_amount, row.goal_amount)
     await _set(tx, project_id, status=outcome.value)
     if outcome is ProjectStatus.FAILED:
+        await tell_backers(tx, row, News.FAILED)
         await _release_pledges(tx, project_id)
 
 
