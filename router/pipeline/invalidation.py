@@ -17,6 +17,8 @@ from router.executor.entity_cache.store import Purge, Store, StoreDown, entity_c
 from router.pipeline.asgi import Disconnected, RawHeaders, Receive, Scope, Send, read_body, send_whole
 
 MAX_BYTES = 1024 * 1024
+MAX_ASKED = 1_000
+"""Purged in one go, and the store does nothing else meanwhile."""
 RETRY = (b"retry-after", b"1")
 
 logger = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ class ByCacheTag(_Asked):
 
 
 Asked = Annotated[BySubgraph | ByType | ByEntity | ByCacheTag, Field(discriminator="kind")]
-_asked: TypeAdapter[list[Asked]] = TypeAdapter(list[Asked])
+_asked: TypeAdapter[list[Asked]] = TypeAdapter(Annotated[list[Asked], Field(max_length=MAX_ASKED)])
 
 
 class Invalidation:

@@ -32,6 +32,9 @@ Send = Callable[[SubgraphRequest, int], Awaitable[SubgraphResponse]]
 ROOT = "Query"
 """What metrics call the type of a root answer."""
 
+MAX_TAGS = 1_000
+"""Of one entry: each is looked up whenever the entry is."""
+
 JITTER = 0.1
 """Entries that are made together end apart: each lives up to this share shorter."""
 
@@ -231,6 +234,8 @@ class _Asking:
         tags = dict.fromkeys(
             (subgraph_tag(self._kept.fetch.subgraph), *named, *tags_of(kept.spot, value, unit.representation))
         )
+        if len(tags) > MAX_TAGS:
+            return None
         extensions = response.extensions or {}
         told = extensions.get("entityVersions")
         versions = {tag: told[tag] for tag in tags if tag in told} if isinstance(told, dict) else {}

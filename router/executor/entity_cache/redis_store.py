@@ -1,14 +1,18 @@
 """The store that several routers share. One script looks up, so that what it gives belongs to one moment.
 
-Under ``<prefix>purges`` lies a hash: ``clock``, ``floor`` and the purges by tag. It is lost as a whole or not at all,
-and when it is made anew its clock begins at the server's time in microseconds, later than any clock before. So a flush
-empties the cache, and nothing that was on its way comes to count. It has no expiry: with more tags than
-``remembered`` it begins anew, as after a flush.
+Under ``<prefix>purges`` lies a hash: ``clock``, ``floor``, ``server`` and the purges by ``=tag``. It is lost as a whole
+or not at all, and when it is made anew its clock begins at the server's time in microseconds, later than any clock
+before. So a flush empties the cache, and nothing that was on its way comes to count. It has no expiry: with more tags
+than ``remembered`` it begins anew, as after a flush.
+
+A server that starts from a snapshot, or a replica that takes over, may have entries but not the latest purges. Every
+connection therefore begins by asking who the server is; where it is not the one that the hash knows, all begins anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar, cast
@@ -100,6 +104,19 @@ return clock
 )
 
 
+KNOW = """
+local now = redis.call('TIME')
+if redis.call('HGET', KEYS[1], 'server') ~= ARGV[1] then
+  local first = string.format('%.0f', now[1] * 1000000 + now[2])
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'clock', first, 'floor', first, 'server', ARGV[1])
+end
+return 1
+"""
+
+_RUN_ID = re.compile(rb"run_id:(\w+)")
+
+
 class RedisStore:
     """See ``Store``. A failure or ``timeout`` makes it rest for ``pause`` seconds: the router asks the subgraphs."""
 
@@ -119,6 +136,7 @@ class RedisStore:
             socket_timeout=timeout * 4,
             max_connections=64,
             retry=Retry(NoBackoff(), 1),
+            redis_connect_func=self._meet,
         )
         self._look_up = self._client.register_script(LOOK_UP)
         self._purge = self._client.register_script(PURGE)
@@ -139,7 +157,8 @@ class RedisStore:
         """See Store."""
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
-            head = orjson.dumps([stamp.clock, stamp.at, entry.tags, entry.versions])
+            tags, versions = [_field(tag) for tag in entry.tags], {_field(tag): n for tag, n in entry.versions.items()}
+            head = orjson.dumps([stamp.clock, stamp.at, tags, versions])
             pipeline.set(self._prefix + entry.key, head + b"\n" + entry.data, px=max(1, int(entry.seconds * 1000)))
         if entries:
             await self._quickly(pipeline.execute())
@@ -148,7 +167,7 @@ class RedisStore:
         """See Store. It does not rest and waits longer: a purge must not be missed."""
         arguments: list[Any] = [self._hold, self._remembered]
         for purge in purges:
-            arguments += [purge.tag, "" if purge.version is None else purge.version]
+            arguments += [_field(purge.tag), "" if purge.version is None else purge.version]
         try:
             await self._purge(keys=[self._prefix + b"purges"], args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
@@ -157,6 +176,14 @@ class RedisStore:
     async def close(self) -> None:
         """See Store."""
         await self._client.aclose()
+
+    async def _meet(self, connection: Any) -> None:
+        """Before a connection is used: is this still the server that has all purges?"""
+        await connection.on_connect_check_health(check_health=True)
+        await connection.send_command("INFO", "server")
+        found = _RUN_ID.search(await connection.read_response())
+        await connection.send_command("EVAL", KNOW, 1, self._prefix + b"purges", found[1] if found else b"")
+        await connection.read_response()
 
     async def _quickly(self, asking: Awaitable[T]) -> T:
         if time.monotonic() < self._rests_until:
@@ -168,3 +195,8 @@ class RedisStore:
         except (RedisError, OSError, TimeoutError) as error:
             self._rests_until = time.monotonic() + self._pause
             raise StoreDown(str(error)) from error
+
+
+def _field(tag: str) -> str:
+    """The tag's place in the hash: whatever it is called, it is not the clock."""
+    return f"={tag}"

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from graphql import parse
+from redis.asyncio import Redis
 
 from router.composition.compose import compose
 from router.composition.model import SubgraphInput
@@ -27,6 +28,7 @@ from router.planner.plan import plan
 from router.query_graph.build import QueryGraph
 from router.supergraph.api_schema import api_schema
 from router.supergraph.load import load_supergraph
+from tests.support.servers import redis_restartable
 
 LINK = """
 extend schema
@@ -68,6 +70,7 @@ class Shop:
         self.delay = delay
         self.asked: list[tuple[str, list[str]]] = []
         self.hidden: set[str] = set()
+        self.listed = 0
         self.failing = False
         self.tells_versions = False
         self.gate: asyncio.Event | None = None
@@ -87,6 +90,7 @@ class Shop:
 
     async def _lists(self, request: SubgraphRequest) -> SubgraphResponse:
         ids = (request.variables or {})["ids"]
+        self.listed += 1
         return SubgraphResponse({"items": [{"__typename": "Item", "id": id_} for id_ in ids]})
 
     async def _items(self, request: SubgraphRequest) -> SubgraphResponse:
@@ -317,6 +321,64 @@ async def test_a_flush_forgets_entries_on_their_way(redis_url: str) -> None:
     await store.keep(found.stamp, [Entry(b"k", b"2", ("Item:1",), 60)])
     assert (await store.look_up([b"k"])).entries == [b"2"]
     await store.close()
+
+
+class Trusting(RedisStore):
+    """The control: it takes every server for the one that has all purges."""
+
+    async def _meet(self, connection: Any) -> None:
+        await connection.on_connect_check_health(check_health=True)
+
+
+async def test_a_server_that_starts_from_a_snapshot_has_nothing_that_counts() -> None:
+    """It has the entry, and not the purge that came after the snapshot; nor does what was on its way count."""
+    with redis_restartable() as server:
+        store = RedisStore(server.url, timeout=5)
+        before = (await store.look_up([])).stamp
+        await store.keep(before, [Entry(b"k", b"1", ("Item:1",), 60)])
+        assert (await store.look_up([b"k"])).entries == [b"1"]
+        await store._client.save()
+        await store.purge([Purge("Item:1")])
+        server.process.kill()
+        await asyncio.to_thread(server.process.start)
+        async with Redis.from_url(server.url) as raw:
+            assert await raw.exists("router:cache:k"), "the snapshot was loaded"
+            assert not await raw.hexists("router:cache:purges", "=Item:1")
+        control = Trusting(server.url, timeout=5)
+        assert (await control.look_up([b"k"])).entries == [b"1"], "without the guard the old answer is back"
+        await control.close()
+        assert (await store.look_up([b"k"])).entries == [None]
+        await store.keep(before, [Entry(b"k", b"1", ("Item:1",), 60)])
+        found = await store.look_up([b"k"])
+        assert found.entries == [None]
+        await store.keep(found.stamp, [Entry(b"k", b"2", ("Item:1",), 60)])
+        other = RedisStore(server.url, timeout=5)
+        assert (await other.look_up([b"k"])).entries == [b"2"], "another router knows this server, too"
+        await store.close()
+        await other.close()
+
+
+@pytest.mark.parametrize("tag", ["clock", "floor", "server", "", "=", "a\nb", "한글"])
+async def test_a_tag_may_have_any_name(store: Store, tag: str) -> None:
+    """Nothing that a subgraph calls a tag disturbs the store's own books."""
+    stamp = (await store.look_up([])).stamp
+    await store.keep(stamp, [Entry(b"k", b"1", (tag,), 60, {tag: 1}), Entry(b"other", b"1", ("Item:1",), 60)])
+    assert (await store.look_up([b"k", b"other"])).entries == [b"1", b"1"]
+    await store.purge([Purge(tag, 2)])
+    assert (await store.look_up([b"k", b"other"])).entries == [None, b"1"]
+    await store.purge([Purge(tag)])
+    assert (await store.look_up([b"k", b"other"])).entries == [None, b"1"]
+
+
+async def test_what_has_too_many_tags_is_not_kept(store: Store) -> None:
+    """A thousand tags would be looked up each time; that many are kept, one more is not, by both stores."""
+    shop, cache = Shop(), Cache(store)
+    compiled = shop.compiled("query($ids: [ID!]!) { items(ids: $ids) { id } }")
+    for count, requests in ((998, 1), (999, 2)):  # and two tags for the type and the subgraph
+        shop.listed = 0
+        for _ in range(2):
+            await shop.ask(compiled, cache, [str(number) for number in range(count)])
+        assert shop.listed == requests
 
 
 async def test_without_redis_everything_works() -> None:

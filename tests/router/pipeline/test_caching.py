@@ -347,6 +347,7 @@ async def test_what_is_not_named_stays(made: tuple[RouterApp, Items], asked: dic
         ([{"kind": "everything"}], SECRET, "POST", 400),
         ([{**ENTITY, "version": -1}], SECRET, "POST", 400),
         ([{**ENTITY, "more": 1}], SECRET, "POST", 400),
+        ([ENTITY] * 1001, SECRET, "POST", 400),
         (b"[" + b" " * 1024 * 1024 + b"]", SECRET, "POST", 413),
     ],
 )
