@@ -16,6 +16,7 @@ from router.executor.transport import Transport
 from router.pipeline.asgi import Message, Receive, Scope, Send, send_whole
 from router.pipeline.auth import KeySource
 from router.pipeline.caching import invalidation, open_cache
+from router.pipeline.collector import collect_later
 from router.pipeline.documents import Rule
 from router.pipeline.edition import Edition, Lasting
 from router.pipeline.explorer import ASSETS
@@ -84,6 +85,7 @@ class RouterApp:
         """The ids of sessions as they end, listened to while the lifespan runs."""
         self._called = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._collecting: asyncio.TimerHandle | None = None
         self._edition = Edition(supergraph_sdl, settings, self._lasting, None)
         self._sockets = SocketEndpoint(
             lambda: self._edition.pipeline, lambda: self._edition.admission, settings, self.telemetry
@@ -133,6 +135,7 @@ class RouterApp:
             )
             await self._prepare(made, now)
             self._serve(made)
+            self._collecting = collect_later(self._collecting, now.settings.request_timeout)
             self.telemetry.reloaded(accepted=True)
 
     async def take(self, wanted: Wanted) -> None:
@@ -199,6 +202,8 @@ class RouterApp:
     async def close(self) -> None:
         """Give back connections and threads."""
         self.health.ready = False
+        if self._collecting is not None:
+            self._collecting.cancel()
         await self._lasting.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -179,6 +179,23 @@ async def test_operators_get_a_report(app: RouterApp) -> None:
     assert (await call(InternalDoor(app.telemetry.exposition, Health()), "GET", "/usage")).status == 404  # type: ignore[arg-type]
 
 
+async def test_paths_are_counted_as_the_operations_that_they_run(tmp_path: Path) -> None:
+    """A path's operation is published too, by the file that binds it."""
+    manifest(tmp_path / "bound.json", Me=ME, Latest=LATEST)
+    (tmp_path / "rest.yaml").write_text(
+        "{manifest: bound.json, info: {title: t, version: '1'}, endpoints: ["
+        "{call: GET /me, summary: s, operation: Me, result: me},"
+        "{call: GET /latest, summary: s, operation: Latest, result: latest}]}"
+    )
+    app = router(subgraphs(), Settings(rest=tmp_path / "rest.yaml", rate_limits=RateLimits(enabled=False)))
+    assert (await call(app, "GET", "/me")).json == {"id": "1"}
+    report = orjson.loads(app.usage())
+    assert [(one["client"], one["operation"], one["count"]) for one in report["operations"]] == [
+        ("-", "Latest", 0),
+        ("-", "Me", 1),
+    ]
+
+
 async def test_the_report_is_a_command(app: RouterApp) -> None:
     """For people or as JSON, of everything or of what is unused; without a router it fails and says so."""
     port = free_port()
