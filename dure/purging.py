@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from time import perf_counter
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from db import telemetry
 from messaging.broker import Broker, Message
 from messaging.catalogue import producer
-from messaging.envelope import MalformedEvent, decode_batch
+from messaging.envelope import Event, MalformedEvent, decode_batch
 from messaging.events import EventData
 from messaging.events.delivery import ShippingProfileChanged
 from messaging.events.funding import PledgeCanceled, PledgeReserved, ProjectChanged
@@ -87,27 +88,31 @@ class Purging:
     async def handle(self, message: Message) -> None:
         """Purge what the events of a message made old. While the store is away it waits: nothing may be missed."""
         started = perf_counter()
-        count, purges = _read(message)
+        events, purges = _read(message)
+        causes = [(event.subject, event.traceparent) for event in events]
+        attributes = {"messaging.destination.name": QUEUE, "messaging.operation.type": "process"}
+        count = len(events) or 1
         pause = self._pause
-        while True:
-            try:
-                await self._store.purge(purges)
-                break
-            except StoreDown as error:
-                telemetry.count(lambda meters: meters.failed, count, QUEUE, message.type)
-                log.warning("cache not purged", type=message.type, error=str(error), wait=pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        with telemetry.caused_by(f"process {QUEUE} {message.type}", causes, SpanKind.CONSUMER, attributes):
+            while True:
+                try:
+                    await self._store.purge(purges)
+                    break
+                except StoreDown as error:
+                    telemetry.count(lambda meters: meters.failed, count, QUEUE, message.type)
+                    log.warning("cache not purged", type=message.type, error=str(error), wait=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
         telemetry.count(lambda meters: meters.consumed, count, QUEUE, message.type)
         if (meters := telemetry.meters()) is not None:
             meters.handled.labels(QUEUE, message.type).observe(perf_counter() - started)
 
 
-def _read(message: Message) -> tuple[int, Sequence[Purge]]:
-    """How many events a message has, and what they purge. One that cannot be read purges all that its teller said."""
+def _read(message: Message) -> tuple[Sequence[Event[EventData]], Sequence[Purge]]:
+    """The events of a message, and what they purge. One that cannot be read purges all that its teller said."""
     try:
         events = decode_batch(message.body)
     except MalformedEvent as error:
         log.error("malformed message: its teller's answers are purged", type=message.type, error=str(error))
-        return 1, [Purge(subgraph_tag(producer(message.type)))]
-    return len(events), list(dict.fromkeys(purge for event in events for purge in purges_for(event.data)))
+        return [], [Purge(subgraph_tag(producer(message.type)))]
+    return events, list(dict.fromkeys(purge for event in events for purge in purges_for(event.data)))

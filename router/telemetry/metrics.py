@@ -67,6 +67,7 @@ class Telemetry:
         self._by_subgraph: dict[str, Histogram] = {}
         self._by_operation: dict[tuple[str, str], Histogram] = {}
         self._by_lookup: dict[tuple[str, bool], Counter] = {}
+        self._by_entity: dict[tuple[str, str, bool], Counter] = {}
 
     def logs_access(self) -> bool:
         """Whether this operation is one of those that get a line in the log."""
@@ -123,7 +124,11 @@ class Telemetry:
 
     def cached(self, subgraph: str, type_name: str, *, hit: bool, number: int) -> None:
         """Entities, or a root answer, of a subgraph were looked up in the entity cache. Both names are the schema's."""
-        self._entities.labels(subgraph, type_name, "hit" if hit else "miss").inc(number)
+        key = (subgraph, type_name, hit)
+        child = self._by_entity.get(key)
+        if child is None:
+            child = self._by_entity[key] = self._entities.labels(subgraph, type_name, "hit" if hit else "miss")
+        child.inc(number)
 
     def cache_down(self) -> None:
         """The entity cache's store did not serve; the subgraphs do."""

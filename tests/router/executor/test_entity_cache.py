@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -306,6 +307,23 @@ async def test_redis_counts_exactly(redis_url: str, clock: int) -> None:
     for told, counts in ((version - 1, False), (version, True)):
         await store.keep(before, [Entry(b"k", b"1", ("Item:2",), 60, {"Item:2": told})])
         assert (await store.look_up([b"k"])).entries == [b"1" if counts else None]
+    await store.close()
+
+
+async def test_redis_waits_for_late_replicas(redis_url: str) -> None:
+    """``hold`` by the server's clock: what is fetched in that time does not count, what is fetched after it does."""
+    store = RedisStore(redis_url, timeout=5, hold=0.3, prefix=f"test{random.random()}:")
+    await store.purge([Purge("Item:1")])
+    began = time.monotonic()
+    counted = False
+    while not counted:
+        stamp = (await store.look_up([])).stamp
+        await store.keep(stamp, [Entry(b"k", b"1", ("Item:1",), 60), Entry(b"other", b"1", ("Item:2",), 60)])
+        kept, other = (await store.look_up([b"k", b"other"])).entries
+        assert other == b"1"
+        counted = kept is not None
+        assert time.monotonic() - began < 10
+    assert time.monotonic() - began >= 0.29
     await store.close()
 
 
