@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -287,16 +288,18 @@ class Subscription:
 async def _received(context: Context, user_id: str) -> AsyncIterator[Notification]:
     since = context.deps.now() - timedelta(seconds=1)
     seen = {row.id for row in await _newer(context, user_id, since)}
-    async for _ in _hints(context, f"notifications:{user_id}"):
-        if not await _session_lives(context):
-            return
-        for row in await _newer(context, user_id, since):
-            if row.id not in seen:
-                seen.add(row.id)
-                yield notification_of(row)
+    # Closed here and not by the garbage collector: an ended stream listens to nothing.
+    async with aclosing(_hints(context, f"notifications:{user_id}")) as hints:
+        async for _ in hints:
+            if not await _session_lives(context):
+                return
+            for row in await _newer(context, user_id, since):
+                if row.id not in seen:
+                    seen.add(row.id)
+                    yield notification_of(row)
 
 
-async def _hints(context: Context, topic: str) -> AsyncIterator[None]:
+async def _hints(context: Context, topic: str) -> AsyncGenerator[None, None]:
     """Whenever there may be something new; at least every POLL_SECONDS, for a hint may get lost."""
     topics = [topic]
     if context.identity.session_id:
