@@ -37,7 +37,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--seconds", type=float, default=60, help="how long each mode is bought from")
     parser.add_argument("--warm-up", type=float, default=10, help="seconds of buying that do not count")
-    parser.add_argument("--connections", type=int, default=256)
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--unpaid", type=int, default=2048, help="orders under way at most")
     parser.add_argument("--buyers", type=int, default=500)
     parser.add_argument("--units", type=int, default=2000, help="units of each variant that are added to the stock")
