@@ -19,9 +19,10 @@ local now = redis.call('TIME')
 local at = now[1] * 1000000 + now[2]
 local each = tonumber(ARGV[1])
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), at) + each
-local wait = math.ceil(full - at - ARGV[2] * each)
-if wait > 0 then return wait end
-redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - at) / 1000))
+local wait = full - at - ARGV[2] * each
+-- These numbers are exact to a quarter: a token that is missing by a thousandth is there.
+if wait > math.max(1, each / 1000) then return math.ceil(wait) end
+redis.call('SET', KEYS[1], string.format('%.2f', full), 'PX', math.ceil((full - at) / 1000))
 return 0
 """
 """``take`` in Redis, by its clock, in microseconds. A bucket that is full again is forgotten."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -17,6 +17,7 @@ from router.settings import SharedSettings
 
 T = TypeVar("T")
 
+CONNECTIONS = 32
 PAUSE = 1.0
 """Seconds that it is left alone after a failure."""
 
@@ -33,12 +34,16 @@ class Shared:
         self._prefix = settings.prefix
         self._failed = failed
         self._rests_until = 0.0
-        self.client = Redis.from_url(
-            url,
-            socket_connect_timeout=settings.timeout * 4,
-            socket_timeout=settings.timeout * 4,
-            max_connections=64,
-            retry=Retry(NoBackoff(), 1),
+        # More questions at once than connections wait for one; the timeout is theirs too.
+        self.client: Redis = Redis.from_pool(
+            BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=None,
+                socket_connect_timeout=settings.timeout * 4,
+                socket_timeout=settings.timeout * 4,
+                retry=Retry(NoBackoff(), 1),
+            )
         )
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:

@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -84,8 +84,21 @@ async def test_redis_does_not_learn_who_asks(redis_url: str) -> None:
         assert 0 < await client.pttl(name) <= 100_000
 
 
+async def test_many_at_once_are_all_counted(redis_url: str) -> None:
+    """More of them than there are connections: none is taken for a failure, and the limit is exact."""
+    failures: list[int] = []
+    shared = Shared(redis_url, SLOW, lambda: failures.append(1))
+    buckets, key = RedisBuckets(shared, MemoryBuckets(1)), uuid.uuid4().hex
+    rate = Rate(per_second=0.001, burst=150)
+    waits = await asyncio.gather(*(buckets.take(key, rate) for _ in range(400)))
+    assert (waits.count(0), failures) == (150, [])
+    await shared.close()
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.floats(0.01, 1000), st.integers(1, 6), st.integers(1, 12))
+@example(0.010000000000000002, 1, 1)
+@example(0.03, 6, 12)
 async def test_the_script_takes_as_the_bucket_in_memory_does(
     redis_url: str, per_second: float, burst: int, tries: int
 ) -> None:
