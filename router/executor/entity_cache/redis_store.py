@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar, cast
 
 import orjson
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -130,13 +130,17 @@ class RedisStore:
         pause: float = 1.0,
         prefix: str = "router:cache:",
     ) -> None:
-        self._client = Redis.from_url(
-            url,
-            socket_connect_timeout=timeout * 4,
-            socket_timeout=timeout * 4,
-            max_connections=64,
-            retry=Retry(NoBackoff(), 1),
-            redis_connect_func=self._meet,
+        # More uses at once than connections wait for one, as long as a use may take; they are no failure.
+        self._client: Redis = Redis.from_pool(
+            BlockingConnectionPool.from_url(
+                url,
+                socket_connect_timeout=timeout * 4,
+                socket_timeout=timeout * 4,
+                max_connections=64,
+                timeout=None,
+                retry=Retry(NoBackoff(), 1),
+                redis_connect_func=self._meet,
+            )
         )
         self._look_up = self._client.register_script(LOOK_UP)
         self._purge = self._client.register_script(PURGE)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from router.app import RouterApp
+from router.executor.entity_cache.redis_store import RedisStore
 from router.pipeline.buckets import MemoryBuckets, RedisBuckets, take
 from router.pipeline.shared import Shared
 from router.settings import PersistedSettings, Rate, RateLimits, Settings, SharedSettings
@@ -93,6 +94,14 @@ async def test_many_at_once_are_all_counted(redis_url: str) -> None:
     waits = await asyncio.gather(*(buckets.take(key, rate) for _ in range(400)))
     assert (waits.count(0), failures) == (150, [])
     await shared.close()
+
+
+async def test_the_entity_cache_serves_many_at_once(redis_url: str) -> None:
+    """A moment of load is no failure of Redis: the cache would rest just when it is needed."""
+    store = RedisStore(redis_url, timeout=2.0, prefix=f"{uuid.uuid4().hex}:")
+    found = await asyncio.gather(*(store.look_up([b"%d" % number]) for number in range(300)))
+    assert all(each.entries == [None] for each in found)
+    await store.close()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
