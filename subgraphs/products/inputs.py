@@ -10,12 +10,15 @@ import strawberry
 from subgraphs.kit import money
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.ids import local_id, named_id
-from subgraphs.products.domain import AMOUNT_SCALE, MAX_UNITS
+from subgraphs.products.domain import AMOUNT_SCALE
 from subgraphs.products.drafts import NutrientDraft, ProductDraft, VariantDraft
 from subgraphs.products.search import Filter, ProductSort, scaled_bound
 from subgraphs.products.types import ProductType
 
 strawberry.enum(ProductSort)
+NO_RATING = Decimal(6)
+"""More stars than anything has."""
+
 MAX_FILTER_VALUES = 100
 """Of which one must hold."""
 
@@ -120,7 +123,7 @@ def _given(value: Decimal | None) -> Decimal | None:
 def _hundredths(stars: Decimal | None) -> int | None:
     if stars is None or not stars.is_finite():
         return None
-    return int(max(min(stars, Decimal(MAX_UNITS)), Decimal(0)).scaleb(2).to_integral_value(ROUND_CEILING))
+    return int(max(min(stars, NO_RATING), Decimal(0)).scaleb(2).to_integral_value(ROUND_CEILING))
 
 
 def _amounts(

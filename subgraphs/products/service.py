@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Table, bindparam, case, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.statements import insert_ignore
@@ -184,7 +185,10 @@ async def _take_name(tx: AsyncConnection, product_id: str, key: str) -> None:
     taken = select(PRODUCT.c.id).where(PRODUCT.c.duplicate_key == key, PRODUCT.c.id != product_id)
     if (await tx.execute(taken)).first() is not None:
         raise Rejected("DUPLICATE_PRODUCT", "You have a product of this name.", ["input", "name"])
-    await tx.execute(update(PRODUCT).where(PRODUCT.c.id == product_id).values(duplicate_key=key))
+    try:
+        await tx.execute(update(PRODUCT).where(PRODUCT.c.id == product_id).values(duplicate_key=key))
+    except IntegrityError:
+        raise Rejected("DUPLICATE_PRODUCT", "You have a product of this name.", ["input", "name"]) from None
 
 
 async def _write_variants(

@@ -1,4 +1,5 @@
-"""One hostile value at a time, in every argument of every field, while all others mean something.
+"""One hostile value at a time, in every argument of every field, while all others mean something; and every field
+several times at once.
 
 Random search takes long to meet the one value that a database, a date or a parser cannot take; this goes through them.
 """
@@ -77,6 +78,11 @@ class _Asking:
         document = f"{kind} {f'({declared})' if declared else ''} {{ {call} {_selection(field.type)} }}"
         usual = _usual(name, field, random)
         await self._send(document, usual, f"{name}: what is usual")
+        beside = [
+            usual | {"idempotencyKey": f"beside-{number // 2}"} if "idempotencyKey" in usual else usual
+            for number in range(2 * AT_ONCE)
+        ]
+        await asyncio.gather(*(self._send(document, each, f"{name}: beside itself") for each in beside))
         hostile = list(_hostile(field, usual, random))
         for start in range(0, len(hostile), 50):
             some = hostile[start : start + 50]

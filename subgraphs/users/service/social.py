@@ -32,8 +32,7 @@ NAMELESS = "회원"
 async def begin(deps: Deps, identity: Identity, provider: str, redirect_uri: str, device: Device) -> str:
     """Where to send the browser. Whoever is logged in now will link the account that he logs in with there.
 
-    Raises Unavailable for a provider that is not set up, Rejected INVALID for an address that is not ours, and
-    RATE_LIMITED.
+    Raises Rejected INVALID for a provider that is not set up or an address that is not ours, and RATE_LIMITED.
     """
     chosen = _provider(deps, provider)
     if redirect_uri not in deps.settings.redirect_uris():
@@ -96,7 +95,7 @@ def subject_index(provider: str, subject: str) -> str:
 
 def _provider(deps: Deps, name: str) -> Provider:
     if name not in deps.social:
-        raise Unavailable(f"Log-in with {name} is not offered here.")
+        raise Rejected("INVALID", f"Log-in with {name} is not offered here.", ["provider"])
     return deps.social[name]
 
 

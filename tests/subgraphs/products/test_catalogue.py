@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -122,6 +123,13 @@ async def test_a_seller_has_one_product_of_a_name_and_the_shop_one_of_a_sku(worl
     assert codes(await create(world, entry("VITAMIN-C!", "C-2"))) == [("DUPLICATE_PRODUCT", ["input", "name"])]
     assert codes(await create(world, entry("Vitamin D", "C-1"))) == [("UNIQUE", ["input", "variants"])]
     assert (await create(world, entry("Vitamin C", "C-9"), world.admin))["product"], "another seller may"
+
+
+async def test_of_two_who_make_it_at_once_one_is_told_that_it_is_there(world: World) -> None:
+    """They look at the same moment; the unique key decides."""
+    made = await asyncio.gather(*(create(world, entry("Vitamin C", f"C-{number}")) for number in range(4)))
+    told = sorted(code for one in made for code in codes(one))
+    assert told == [("DUPLICATE_PRODUCT", ["input", "name"])] * 3
 
 
 async def test_review_publishes_or_rejects_with_a_reason(world: World) -> None:

@@ -190,6 +190,8 @@ async def test_ratings_filter_and_sort(shelf: Shelf) -> None:
             await tx.execute(update(table).where(table.c.id == bare(product.id)).values(rated))
     assert await shelf.find(ratingMin="4.5") == {"pure"}
     assert await shelf.find(ratingMin="4.51") == set()
+    assert await shelf.find(ratingMin="1e15") == set()
+    assert await shelf.find(ratingMin="-1e300") == await shelf.find(ratingMin="0")
     assert (await ordered(shelf, "RATING"))[:2] == ["pure", "beans"]
 
 

@@ -319,7 +319,7 @@ async def test_only_our_addresses_and_providers_that_are_set_up(shop: Social) ->
         (error,) = (await shop.begin("KAKAO", back=back))["errors"]
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
     (error,) = (await shop.begin("GOOGLE"))["errors"]
-    assert error["extensions"]["code"] == "SERVICE_UNAVAILABLE"
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert await shop.world.rows(social_attempts) == []
 
 
