@@ -20,7 +20,7 @@ from subgraphs.kit.identity import ClaimsVerifier
 from subgraphs.kit.pagination import Cursors
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Alarm, Worker, repeat
-from subgraphs.users import consumers, mail
+from subgraphs.users import consumers, mail, texts
 from subgraphs.users.audit import audit
 from subgraphs.users.keys import JwksSource, SigningKeys
 from subgraphs.users.loaders import Context, context_of
@@ -44,11 +44,16 @@ log = structlog.get_logger()
 
 
 def build(
-    runtime: Runtime, settings: Settings | None = None, *, social: Mapping[str, Provider] | None = None
+    runtime: Runtime,
+    settings: Settings | None = None,
+    *,
+    social: Mapping[str, Provider] | None = None,
+    sms: texts.Sender | None = None,
 ) -> Subgraph:
     """Users on this runtime. ``app.state.jwks()`` gives the key set of the access tokens.
 
-    ``social``: who people log in with, by SocialProvider; else those that the settings name.
+    ``social``: who people log in with, by SocialProvider, and ``sms``: who sends text messages; else those that the
+    settings name.
     """
     chosen = settings or Settings()
     database = runtime.database
@@ -60,8 +65,19 @@ def build(
         mail_alarm.ring()
 
     keys = SigningKeys(database, chosen, runtime.now)
+    texter = texts.solapi(chosen) if sms is None else sms
     by_provider = providers(chosen) if social is None else social
-    deps = Deps(database, chosen, PasswordPool(chosen), keys, runtime.changes, runtime.now, wake, by_provider)
+    deps = Deps(
+        database,
+        chosen,
+        PasswordPool(chosen),
+        keys,
+        runtime.changes,
+        runtime.now,
+        wake,
+        by_provider,
+        texter is not None,
+    )
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
 
     def make_context(caller: Caller) -> Context:
@@ -82,6 +98,9 @@ def build(
         in_development = send is mail.into_development_outbox
         mailer = mail.Mailer(database, send, sender=chosen.mail_from, now=runtime.now, keep_bodies=in_development)
         workers.append(_repeating("users.mail", mailer.send_due, MAIL_SECONDS, mail_alarm))
+    if texter is not None:
+        sending = texts.Texter(database, texter, runtime.now)
+        workers.append(_repeating("users.texts", sending.send_due, MAIL_SECONDS))
     app = http_app(NAME, endpoint, database)
     _add_routes(app, runtime, keys)
     return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit)

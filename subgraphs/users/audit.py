@@ -17,6 +17,7 @@ from subgraphs.users.models import (
     partners,
     refresh_tokens,
     sessions,
+    text_messages,
     user_roles,
     users,
 )
@@ -63,9 +64,12 @@ def _queries() -> Sequence[tuple[str, _Query]]:
             .having(func.count() > 1),
         ),
         (
-            "users.channels: a notification has one delivery a channel, whatever became of it",
+            "users.channels: a notification has a delivery to the inbox and by e-mail, whatever became of them",
             select(notifications.c.id)
-            .outerjoin(deliveries, deliveries.c.notification_id == notifications.c.id)
+            .outerjoin(
+                deliveries,
+                and_(deliveries.c.notification_id == notifications.c.id, deliveries.c.channel.in_(("IN_APP", "EMAIL"))),
+            )
             .group_by(notifications.c.id)
             .having(func.count(deliveries.c.channel) != 2),
         ),
@@ -74,6 +78,15 @@ def _queries() -> Sequence[tuple[str, _Query]]:
             select(deliveries.c.notification_id, deliveries.c.status, mails.c.status)
             .join(mails, mails.c.id == deliveries.c.mail_id)
             .where(email, deliveries.c.status != mails.c.status),
+        ),
+        (
+            "users.text_delivery: a delivery by text message says what its text says",
+            select(deliveries.c.notification_id, deliveries.c.status, text_messages.c.status)
+            .join(text_messages, text_messages.c.id == deliveries.c.text_id)
+            .where(
+                deliveries.c.status != text_messages.c.status,
+                or_(deliveries.c.status != "QUEUED", text_messages.c.status != "SENDING"),
+            ),
         ),
         (
             "users.approved_sells: an approved application has its seller, any other has none",

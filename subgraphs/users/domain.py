@@ -208,6 +208,17 @@ def attempt(state: Throttle | None, rule: ThrottleRule, now: datetime) -> tuple[
     return Throttle(tries, state.window_start, now + pause, state.blocks + 1), True
 
 
+# -- Notifications ----------------------------------------------------------------------------------------------------
+
+TOLD_BY_TEXT = frozenset({"SHIPMENT_DISPATCHED"})
+"""What people are told by text message unless they say otherwise."""
+
+
+def default_channels(type: str, *, texts: bool) -> tuple[str, ...]:
+    """The channels of a type for somebody who has not chosen."""
+    return ("IN_APP", "EMAIL", "SMS") if texts and type in TOLD_BY_TEXT else ("IN_APP", "EMAIL")
+
+
 # -- Partner applications ---------------------------------------------------------------------------------------------
 
 SUBMITTED, IN_REVIEW, CHANGES_REQUESTED, APPROVED, REJECTED = (

@@ -130,6 +130,11 @@ def notice_letter(type: str, locale: str, facts: Mapping[str, str]) -> Letter:
     return _fill(_NOTICES[type], locale, facts)
 
 
+def text_of(title: str, body: str) -> str:
+    """A notification as a text message."""
+    return f"[dure] {title}\n{body}"
+
+
 def order_label(kind: str, label: str, locale: str) -> str:
     """How an order or pledge is called in a sentence: ``주문 20261121-ABC``."""
     korean = locale.startswith("ko")

@@ -204,6 +204,26 @@ class Mail(Base):
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class TextMessage(Base):
+    """The outbox of text messages. ``body`` is erased once its fate is known."""
+
+    __tablename__ = "text_message"
+    __table_args__ = (
+        Index("ix_text_message_status_next_attempt_at", "status", "next_attempt_at"),
+        CheckConstraint("status IN ('QUEUED', 'SENDING', 'SENT', 'FAILED')", name="status_known"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    recipient: Mapped[str] = mapped_column(Sealed("users.text_message.recipient"))
+    body: Mapped[str | None] = mapped_column(Sealed("users.text_message.body"))
+    status: Mapped[str] = mapped_column(String(10))
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class Partner(Base):
     """A seller."""
 
@@ -311,6 +331,7 @@ class NotificationDelivery(Base):
     status: Mapped[str] = mapped_column(String(12))
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     mail_id: Mapped[str | None] = mapped_column(UlidType, ForeignKey("mail.id"), unique=True)
+    text_id: Mapped[str | None] = mapped_column(UlidType, ForeignKey("text_message.id"), unique=True)
 
 
 class NotificationPreference(Base):
@@ -371,6 +392,7 @@ social_attempts = _table(SocialAttempt)
 throttles = _table(ThrottleRow)
 signing_keys = _table(SigningKey)
 mails = _table(Mail)
+text_messages = _table(TextMessage)
 partners = _table(Partner)
 partner_members = _table(PartnerMember)
 applications = _table(PartnerApplication)

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = Field(default=None, description="The user's password.")
     smtp_starttls: bool | None = Field(default=None, description="Encrypt: none means if the server offers it.")
 
+    sms_url: str = Field(default="https://api.solapi.com", description="SOLAPI, which sends text messages.")
+    sms_api_key: str | None = Field(default=None, description="API key there; none: text messages are not offered.")
+    sms_api_secret: SecretStr | None = Field(default=None, description="The key's secret.")
+    sms_sender: str | None = Field(default=None, description="Registered number that text messages come from.")
+
     def redirect_uris(self) -> list[str]:
         """Where providers may send people back to, each an exact address."""
         return self.social_redirect_uris or [f"{self.public_url}/login/social"]

@@ -18,6 +18,7 @@ from subgraphs.kit.errors import AccessDenied, Rejected, RejectedTogether, reaso
 from subgraphs.kit.ids import global_id
 from subgraphs.kit.pagination import Page, page_size
 from subgraphs.kit.types import Node, PageInfo
+from subgraphs.users.domain import default_channels
 from subgraphs.users.enums import (
     CheckStatus,
     DeliveryAttemptStatus,
@@ -32,7 +33,6 @@ from subgraphs.users.enums import (
 )
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import notifications as notification_table
-from subgraphs.users.service.notifications import CHANNELS
 
 Info = strawberry.Info[Context, None]
 
@@ -142,7 +142,11 @@ class User(Node):
         chosen = {row.type: row.channels for row in await info.context.loaders.preferences_of.load(self.row.id)}
         return [
             NotificationPreference(
-                type=type, channels=[NotificationChannel(each) for each in chosen.get(type.value, CHANNELS)]
+                type=type,
+                channels=[
+                    NotificationChannel(each)
+                    for each in chosen.get(type.value, default_channels(type.value, texts=info.context.deps.texts))
+                ],
             )
             for type in NotificationType
         ]

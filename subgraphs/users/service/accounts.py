@@ -34,6 +34,7 @@ from subgraphs.users.models import (
     social_accounts,
     social_attempts,
     terms_agreements,
+    text_messages,
     user_roles,
     users,
     waiting_notices,
@@ -336,7 +337,12 @@ async def _obstacles(tx: AsyncConnection, user_id: str) -> list[Rejected]:
 async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: datetime) -> None:
     address = (await tx.execute(select(users.c.email_index).where(users.c.id == user_id))).scalar()
     mine = select(notifications.c.id).where(notifications.c.recipient_id == user_id)
-    await tx.execute(delete(deliveries).where(deliveries.c.notification_id.in_(mine)))
+    theirs = deliveries.c.notification_id.in_(mine)
+    texts = list(
+        (await tx.execute(select(deliveries.c.text_id).where(theirs, deliveries.c.text_id.is_not(None)))).scalars()
+    )
+    await tx.execute(delete(deliveries).where(theirs))
+    await tx.execute(delete(text_messages).where(text_messages.c.id.in_(texts)))
     await tx.execute(delete(notifications).where(notifications.c.recipient_id == user_id))
     await tx.execute(delete(mails).where(mails.c.recipient_index == address))
     for table in (

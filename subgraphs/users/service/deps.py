@@ -28,6 +28,8 @@ class Deps:
     now: Callable[[], datetime]
     wake: Callable[[], None]
     social: Mapping[str, Provider] = field(default_factory=dict)
+    texts: bool = False
+    """Whether there is somebody who sends text messages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,14 @@ from db.statements import insert_ignore, upsert
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
-from subgraphs.users import letters, mail
+from subgraphs.users import letters, mail, texts
+from subgraphs.users.domain import default_channels
 from subgraphs.users.models import AnyRow, deliveries, notifications, preferences, users
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.sessions import require_alive
 
-CHANNELS = ("IN_APP", "EMAIL")
-"""The channels there are; all are on unless the user says otherwise."""
+CHANNELS = ("IN_APP", "EMAIL", "SMS")
+"""The channels there are; SMS where somebody sends text messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,20 @@ async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> 
     """
     readers = await _readers(tx, {notice.recipient_id for notice in notices})
     wanted = await _wanted(tx, notices)
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
+    channels: dict[str, Sequence[str]] = {}
     for notice in notices:
         if notice.recipient_id in readers:
             row = _row(notice, readers[notice.recipient_id], deps)
-            row["in_inbox"] = "IN_APP" in wanted.get((notice.recipient_id, notice.type), CHANNELS)
-            rows[row["id"]] = row
+            chosen = wanted.get((notice.recipient_id, notice.type))
+            # Nothing chosen and the choice of nothing are not the same.
+            given = default_channels(notice.type, texts=deps.texts) if chosen is None else chosen
+            row["in_inbox"] = "IN_APP" in given
+            rows[row["id"]], channels[row["id"]] = row, given
     await insert_ignore(tx, notifications, list(rows.values()))
     # Which of them are new is asked, not counted: drivers count ignored rows differently.
     new = (await tx.execute(_NEW, {"ids": list(rows)})).scalars().all()
-    await _deliver(tx, deps, [rows[id] for id in new], readers, wanted)
+    await _deliver(tx, deps, [rows[id] for id in new], readers, channels)
     return sorted({rows[id]["recipient_id"] for id in new})
 
 
@@ -98,26 +103,43 @@ async def _deliver(
     deps: Deps,
     rows: Sequence[dict[str, Any]],
     readers: Mapping[str, AnyRow],
-    wanted: Mapping[tuple[str, str], Sequence[str]],
+    channels: Mapping[str, Sequence[str]],
 ) -> None:
     """The ways that new notices go, and the e-mails among them: two statements, however many there are."""
     now = deps.now()
     drafts = {}
     for row in rows:
         reader = readers[row["recipient_id"]]
-        channels = wanted.get((row["recipient_id"], row["type"]), CHANNELS)
         # An address that is not confirmed may be a stranger's.
-        if "EMAIL" in channels and reader.email and reader.email_verified_at:
+        if "EMAIL" in channels[row["id"]] and reader.email and reader.email_verified_at:
             drafts[row["id"]] = mail.Draft(row["type"], reader.email, letters.Letter(row["title"], row["body"]))
     mail_ids = dict(zip(drafts, await mail.queue(tx, list(drafts.values()), now), strict=True)) if drafts else {}
+    texted = [row for row in rows if deps.texts and "SMS" in channels[row["id"]]]
+    text_ids = await _queue_texts(tx, deps, texted) if texted else {}
     ways = []
     for row in rows:
         shown, mail_id = row["in_inbox"], mail_ids.get(row["id"])
-        way = {"notification_id": row["id"], "mail_id": None}
+        way = {"notification_id": row["id"], "mail_id": None, "text_id": None, "sent_at": None}
         in_app = {"channel": "IN_APP", "status": "SENT" if shown else "SUPPRESSED", "sent_at": now if shown else None}
-        email = {"channel": "EMAIL", "status": "QUEUED" if mail_id else "SUPPRESSED", "sent_at": None}
-        ways += [way | in_app, way | email | {"mail_id": mail_id}]
+        email = {"channel": "EMAIL", "status": "QUEUED" if mail_id else "SUPPRESSED", "mail_id": mail_id}
+        ways += [way | in_app, way | email]
+    for row in texted:
+        text_id = text_ids.get(row["id"])
+        way = {"notification_id": row["id"], "mail_id": None, "text_id": text_id, "sent_at": None}
+        ways.append(way | {"channel": "SMS", "status": "QUEUED" if text_id else "SUPPRESSED"})
     await insert_rows(tx, deliveries, ways)
+
+
+async def _queue_texts(tx: AsyncConnection, deps: Deps, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The texts of those whose number is known, by notification."""
+    theirs = select(users.c.id, users.c.phone).where(users.c.id.in_({row["recipient_id"] for row in rows}))
+    phones = {row.id: row.phone for row in await tx.execute(theirs)}
+    drafts = {
+        row["id"]: texts.Draft(phones[row["recipient_id"]], letters.text_of(row["title"], row["body"]))
+        for row in rows
+        if phones.get(row["recipient_id"])
+    }
+    return dict(zip(drafts, await texts.queue(tx, list(drafts.values()), deps.now()), strict=True))
 
 
 async def tell(deps: Deps, user_ids: Sequence[str]) -> None:
@@ -146,7 +168,8 @@ async def mark_read(deps: Deps, identity: Identity, ids: Sequence[str] | None) -
 
 async def prefer(deps: Deps, identity: Identity, type: str, channels: Sequence[str]) -> str:
     """The channels that the caller wants for a type. Raises Rejected INVALID for a channel that is not offered."""
-    if unknown := set(channels) - set(CHANNELS):
+    offered = CHANNELS if deps.texts else CHANNELS[:2]
+    if unknown := set(channels) - set(offered):
         raise Rejected("INVALID", f"{', '.join(sorted(unknown))} is not offered yet.", ["channels"])
     chosen = [channel for channel in CHANNELS if channel in channels]
 

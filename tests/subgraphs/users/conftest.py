@@ -34,6 +34,7 @@ from subgraphs.users.passwords import PasswordPool
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.settings import Settings
 from subgraphs.users.social import Provider
+from subgraphs.users.texts import Sender
 
 SECRET = "users-tests"
 PASSWORD = "correct horse battery"
@@ -184,7 +185,10 @@ class World:
 
 
 async def open_world(
-    url: str, settings: Settings | None = None, social: Mapping[str, Provider] | None = None
+    url: str,
+    settings: Settings | None = None,
+    social: Mapping[str, Provider] | None = None,
+    sms: Sender | None = None,
 ) -> AsyncIterator[World]:
     await upgrade(url, app.MIGRATIONS)
     common = CommonSettings(claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
@@ -193,8 +197,8 @@ async def open_world(
         clock, changes = Clock(), InProcessChanges()
         runtime = Runtime(common, database, MemoryBroker(), changes, clock)
         keys, passwords = SigningKeys(database, settings, clock), PasswordPool(settings)
-        deps = Deps(database, settings, passwords, keys, changes, clock, lambda: None)
-        yield World(app.build(runtime, settings, social=social), database, clock, deps, changes, runtime)
+        deps = Deps(database, settings, passwords, keys, changes, clock, lambda: None, texts=sms is not None)
+        yield World(app.build(runtime, settings, social=social, sms=sms), database, clock, deps, changes, runtime)
 
 
 @pytest.fixture
