@@ -67,7 +67,7 @@ bench-overload: install ## Three times the load that the router can take: what i
 bench-router: install ## CPU a request of the router, beside the gateways installed in PEERS=DIR
 	@$(BIN)/python -m benchmarks.router
 
-bench-cache: install ## CPU a request of hot pages with the router's cache and without (REQUESTS=1500 REDIS_URL=...)
+bench-cache: install ## CPU a request of hot pages with the router's cache and without (REQUESTS=1500)
 	@$(BIN)/python -m benchmarks.cache
 
 bench-peers: ## Install other gateways from npm, to be measured with PEERS=benchmarks/router/peers

@@ -1,7 +1,6 @@
 """``make bench-cache``: processor time a request of hot pages, with the router's cache and without it.
 
-The shop runs in one process on SQLite; the time is that process's own, so a busy machine changes it little. Redis in
-place of memory: REDIS_URL=redis://...
+The shop runs in one process on SQLite; the time is that process's own, so a busy machine changes it little.
 """
 
 from __future__ import annotations
@@ -75,8 +74,6 @@ def _measure(cache: bool) -> dict[str, float]:
             "DURE_CACHE": str(cache),
             "ROUTER_RATE_LIMITS__ENABLED": "false",
         }
-        if "REDIS_URL" in os.environ:
-            environment["DURE_REDIS_URL"] = os.environ["REDIS_URL"]
         shop = Shop(Path(folder), environment, "", split=False)
         found = {}
         with shop.open():
