@@ -173,6 +173,7 @@ class RouterApp:
         self._sockets.use(edition.settings)
         self.telemetry.access_log_ratio = edition.settings.access_log_ratio
         self.telemetry.know(operation.name for operation in edition.operations)
+        self.telemetry.breakers(self._breakers())
         self._tell_broken(edition)
         self.health.serves(edition.supergraph_sdl)
 

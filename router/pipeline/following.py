@@ -107,7 +107,7 @@ class _Named:
     """The files that settings name. The bindings name one more, and are searched for it only when they change."""
 
     def __init__(self) -> None:
-        self._bindings: bytes | None = None
+        self._bindings: bytes | None = b""
         self._manifest: Path | None = None
 
     def contents(self, settings: Settings) -> dict[Path, bytes | None]:
@@ -115,7 +115,7 @@ class _Named:
         if settings.rest is not None:
             files.add(settings.rest)
             bindings = _content(settings.rest)
-            if bindings != self._bindings or self._manifest is None:
+            if bindings != self._bindings:
                 self._bindings, self._manifest = bindings, manifest_of(settings.rest)
             if self._manifest is not None:
                 files.add(self._manifest)

@@ -89,9 +89,6 @@ def _guards(settings: Settings, own: SubgraphSettings) -> Guards:
 
 
 def _announce(name: str, telemetry: Telemetry | None) -> Callable[[State], None]:
-    if telemetry is not None:
-        telemetry.breaker(name, State.CLOSED.value)
-
     def announce(state: State) -> None:
         level = logging.INFO if state is State.CLOSED else logging.WARNING
         logger.log(level, "breaker of subgraph %s: %s", name, state.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -16,6 +16,9 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Seconds."""
 
 
+STATES = ("closed", "open", "half_open")
+
+
 class Telemetry:
     """One application's metrics, in a registry of their own (or one that it shares), and its traces."""
 
@@ -26,6 +29,7 @@ class Telemetry:
         self.access_log_ratio = 0.0
         """The share of operations that get a line in the log."""
         self._names: frozenset[str] = frozenset()
+        self._subgraphs: set[str] = set()
         self._requests = self._histogram(
             "http_server_request_duration_seconds", "Time to answer an HTTP request", "http_response_status_code"
         )
@@ -103,9 +107,18 @@ class Telemetry:
 
     def breaker(self, subgraph: str, state: str) -> None:
         """The breaker of a subgraph is in this state now: ``closed``, ``open`` or ``half_open``."""
-        self._failures.labels(subgraph)
-        for each in ("closed", "open", "half_open"):
+        for each in STATES:
             self._breakers.labels(subgraph, each).set(each == state)
+
+    def breakers(self, states: Mapping[str, str]) -> None:
+        """These are the subgraphs from now on, and the states of their breakers; of others nothing is shown."""
+        for gone in self._subgraphs - states.keys():
+            for state in STATES:
+                self._breakers.remove(gone, state)
+        self._subgraphs = set(states)
+        for subgraph, state in states.items():
+            self._failures.labels(subgraph)
+            self.breaker(subgraph, state)
 
     def planned(self, seconds: float) -> None:
         """An operation was planned, or could not be."""

@@ -20,7 +20,7 @@ from router.pipeline.request import GraphQLRequest
 from router.settings import Limits, PersistedSettings, Rate, RateLimits, Settings
 from tests.router.pipeline.client import call, data, post
 from tests.router.pipeline.persisting import client, digest, manifest
-from tests.router.pipeline.subgraphs import router, subgraphs
+from tests.router.pipeline.subgraphs import router, subgraphs, supergraph
 from tests.support.waiting import eventually
 
 ME = "query Me { me { id name } }"
@@ -289,6 +289,26 @@ async def test_settings_that_are_read_at_the_start_are_named(caplog: pytest.LogC
     app = router(subgraphs())
     await app.reload(settings=Settings(internal_port=1))
     assert "internal_port has changed: that takes effect at the next start" in caplog.text
+
+
+async def test_breakers_are_shown_as_they_are_and_of_subgraphs_that_are_there() -> None:
+    """Settings that were refused change nothing of it, and a subgraph that is gone alarms nobody."""
+    served = subgraphs()
+    app = router(served)
+
+    def shown() -> dict[str, float]:
+        metrics = app.telemetry.registry.collect()
+        samples = [one for metric in metrics for one in metric.samples if one.name == "router_subgraph_breaker_state"]
+        return {one.labels["subgraph"]: one.value for one in samples if one.labels["state"] == "open"}
+
+    assert shown() == {"accounts": 0, "catalog": 0, "reviews": 0}
+    app.telemetry.breaker("reviews", "open")
+    with pytest.raises(SourceError):
+        await app.reload(settings=Settings(subgraph_timeout=9, rest=Path("missing.yaml")))
+    assert shown() == {"accounts": 0, "catalog": 0, "reviews": 1}
+    del served["reviews"]
+    await app.reload(supergraph(served))
+    assert shown() == {"accounts": 0, "catalog": 0}
 
 
 async def test_a_refusal_shows_until_it_is_over() -> None:
