@@ -33,7 +33,7 @@ from db.session import Database
 console = Console(highlight=False)
 SETTINGS = {
     "DURE_PRODUCTS_FLASH_HOLD_SECONDS": "30",
-    "DURE_PRODUCTS_FLASH_ADMISSION_SECONDS": "20",
+    "DURE_PRODUCTS_FLASH_ADMISSION_SECONDS": "40",
     "DURE_USERS_ACCESS_TOKEN_LIFE": "PT2H",
 }
 """Shorter than usual, so that what dreamers and hoarders keep comes back while the others wait."""
@@ -71,6 +71,7 @@ async def sell(given: argparse.Namespace) -> list[str]:
             used, memory = cpu_by_part(), memory_by_part()
         wrong = verify.problems(await verify.facts(shop.database_of, state.sale_id), given.units, state.told)
         console.print(summary(state, _difference(before, used), memory))
+        console.print(shop.python("dure", "fairness", state.sale_id))
         if audit := shop.audit():
             wrong.append(f"dure audit:\n{audit[:3000]}")
         return wrong
@@ -122,6 +123,7 @@ def summary(state: State, cpu: Mapping[str, float], memory: Mapping[str, float])
     table.add_row("all paid after", f"{state.seconds:.1f} s")
     table.add_row("requests", f"{state.app.requests} ({state.app.requests / state.seconds:.0f}/s)")
     table.add_row("tickets, let in", f"{told.tickets}, {told.admitted}")
+    table.add_row("news of the line", f"{told.news}")
     table.add_row("claims, orders, paid", f"{len(told.claims)}, {len(told.orders)}, {len(told.paid)}")
     table.add_row("claim p50/p95", _percentiles(told.claim_seconds))
     table.add_row("order to PAID p50/p95", _percentiles(told.paid_seconds))

@@ -77,8 +77,7 @@ class Watchers:
 
 async def measure(given: argparse.Namespace) -> None:
     with prepared(given.mode) as made:
-        limits = {"ROUTER_RESILIENCE__STREAMS": "20000", "DURE_USERS_ACCESS_TOKEN_LIFE": "PT2H"}
-        shop = replace(made, environment={**made.environment, **limits})
+        shop = replace(made, environment={**made.environment, "DURE_USERS_ACCESS_TOKEN_LIFE": "PT2H"})
         file = shop.folder / "customers.json"
         shop.python("benchmarks.flash.seed", str(file), str(given.watchers), str(given.units))
         with shop.open():

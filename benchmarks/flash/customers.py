@@ -17,11 +17,12 @@ from subgraphs.kit.ids import parse_id
 TICKET = "id status position estimatedWaitSeconds admissionToken"
 ENTER = f"mutation Enter($id: ID!) {{ flashSaleEnter(id: $id) {{ ticket {{ {TICKET} }} userErrors {{ code }} }} }}"
 WAIT = f"query Wait($id: ID!) {{ queueTicket(id: $id) {{ {TICKET} }} }}"
+WATCH = f"subscription Watch($id: ID!) {{ queueTicketUpdated(id: $id) {{ {TICKET} }} }}"
 CLAIM = """mutation Claim($item: ID!, $token: String!, $key: String!) {
   flashSaleClaim(itemId: $item, admissionToken: $token, idempotencyKey: $key) {
     claim { id sequence unitPrice { amount } } userErrors { code } } }"""
 STATUS = "query Status($id: ID!) { order(id: $id) { status } }"
-MOST_SECONDS_BETWEEN_LOOKS = 5.0
+MOST_SECONDS_BETWEEN_LOOKS = 10.0
 
 
 class Manner(enum.Enum):
@@ -36,6 +37,11 @@ class Manner(enum.Enum):
 def manner_of(number: int) -> Manner:
     """One in fifty of each kind that is not steady."""
     return dict(enumerate(list(Manner)[1:])).get(number % 50, Manner.STEADY)
+
+
+def watches(number: int) -> bool:
+    """Three in four watch their place; the others' apps look now and then."""
+    return number % 4 != 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class Told:
 
     waiting: int = 0
     tickets: int = 0
+    news: int = 0
     admitted: int = 0
     claims: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
@@ -79,14 +86,21 @@ class Customer:
         self._over = over
         self._manner = manner_of(number)
         self._tries = 0
+        self.doing = "comes"
 
     async def come(self, after: float) -> None:
         """Enter after so many seconds and stay until paid, or until all is over."""
         await asyncio.sleep(after)
+        await self._try()
+        self.doing = "has gone"
+
+    async def _try(self) -> None:
         while not self._over.is_set():
+            self.doing = "waits in the line"
             token = await self._admission()
             if token is None or self._manner is Manner.DREAMER:
                 return
+            self.doing = "claims"
             claim = await self._claim(token)
             if claim is None:
                 await self._unless_over(random.uniform(0.5, 1))
@@ -106,17 +120,38 @@ class Customer:
             return None
         self._told.tickets += 1
         self._told.waiting += 1
+        following = self._watch_the_line if watches(self._number) else self._look_at_the_line
+        waiting = asyncio.ensure_future(following(ticket))
+        over = asyncio.ensure_future(self._over.wait())
         try:
-            while ticket["admissionToken"] is None:
-                if self._over.is_set() or ticket["status"] == "LEFT":
-                    return None
-                if ticket["status"] == "EXPIRED":
-                    ticket = (await self._ask(ENTER, id=self._sale.id))["flashSaleEnter"]["ticket"] or ticket
-                await self._pause(ticket)
-                ticket = (await self._ask(WAIT, id=ticket["id"]))["queueTicket"]
+            await asyncio.wait({waiting, over}, return_when=asyncio.FIRST_COMPLETED)
+            token = waiting.result() if waiting.done() else None
         finally:
             self._told.waiting -= 1
-        self._told.admitted += 1
+            for each in (waiting, over):
+                each.cancel()
+            await asyncio.gather(waiting, over, return_exceptions=True)
+        self._told.admitted += token is not None
+        return token
+
+    async def _watch_the_line(self, ticket: dict[str, Any]) -> str | None:
+        async for event in self._app.watch(WATCH, self._person["token"], id=ticket["id"]):
+            told = event["queueTicketUpdated"]
+            self._told.news += 1
+            if told["admissionToken"] is not None:
+                return str(told["admissionToken"])
+            if told["status"] == "EXPIRED":
+                await self._ask(ENTER, id=self._sale.id)
+        return None
+
+    async def _look_at_the_line(self, ticket: dict[str, Any]) -> str | None:
+        while ticket["admissionToken"] is None:
+            if ticket["status"] == "LEFT":
+                return None
+            if ticket["status"] == "EXPIRED":
+                ticket = (await self._ask(ENTER, id=self._sale.id))["flashSaleEnter"]["ticket"] or ticket
+            await self._pause(ticket)
+            ticket = (await self._ask(WAIT, id=ticket["id"]))["queueTicket"]
         return str(ticket["admissionToken"])
 
     async def _pause(self, ticket: dict[str, Any]) -> None:
@@ -127,7 +162,8 @@ class Customer:
 
     async def _unless_over(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._over.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for may swallow that it is cancelled
+                await self._over.wait()
         except TimeoutError:
             return
 
@@ -177,6 +213,7 @@ class Customer:
             "claimId": claim,
             "expectedTotal": self._sale.total,
         }
+        self.doing = "orders"
         began = time.perf_counter()
         placed = (await self._ask(operation("place_order"), input=wish, key=claim))["orderCreate"]
         if placed["order"] is None:
@@ -185,6 +222,7 @@ class Customer:
         order = placed["order"]["id"]
         self._told.orders[_bare(order)] = self._number
         status = placed["order"]["status"]
+        self.doing = f"waits for {order}"
         while status in ("PENDING", "AWAITING_PAYMENT"):
             await asyncio.sleep(random.uniform(0.2, 0.6))
             status = (await self._ask(STATUS, id=order))["order"]["status"]

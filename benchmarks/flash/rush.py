@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,8 +68,12 @@ class State:
 async def run(url: str, products: Database, plan: Plan, show: Callable[[State], None] = lambda state: None) -> State:
     """From the empty waiting room until every unit is paid. Raises Unexpected when that does not come to pass."""
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
-        app = App(url, session)
+    streaming = aiohttp.TCPConnector(limit=0)
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session,
+        aiohttp.ClientSession(connector=streaming) as streams,
+    ):
+        app = App(url, session, streams)
         sale = await put_up(app, plan)
         state = State(Told(), app, sale_id=_bare(sale.id))
         over = asyncio.Event()
@@ -78,17 +83,30 @@ async def run(url: str, products: Database, plan: Plan, show: Callable[[State], 
         ]
         coming = [asyncio.create_task(each.come(_arrival(plan))) for each in people]
         try:
-            await asyncio.wait_for(_watch(state, products, _bare(sale.item), plan, coming, show), plan.within)
+            watching = asyncio.create_task(_watch(state, products, _bare(sale.item), plan, coming, show))
+            await _in_time(state, {watching}, plan.within, people)
             over.set()
-            await asyncio.wait_for(asyncio.gather(*coming), 60)
-        except TimeoutError:
-            raise Unexpected(f"after {plan.within} s {state.claimed} units are claimed, {state.paid} paid") from None
+            await _in_time(state, coming, 60, people)
         finally:
             for task in coming:
                 task.cancel()
             await asyncio.gather(*coming, return_exceptions=True)
     show(state)
     return state
+
+
+async def _in_time(
+    state: State, tasks: Collection[asyncio.Task[None]], seconds: float, people: Sequence[Customer]
+) -> None:
+    done, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in done:
+        task.result()
+    if late:
+        for task in late:
+            task.cancel()
+        busy = Counter(each.doing for each in people).most_common(5)
+        seen = f"{state.claimed} units are claimed, {state.paid} paid; customers: {busy}"
+        raise Unexpected(f"after {seconds} s {len(late)} are not done: {seen}; came again: {state.app.again}")
 
 
 async def put_up(app: App, plan: Plan) -> Sale:

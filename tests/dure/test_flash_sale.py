@@ -86,6 +86,11 @@ async def test_on_sqlite(tmp_path: Path) -> None:
     finally:
         await process.stop()
     check(state)
+    told = json.loads((await asyncio.to_thread(process.dure, "fairness", state.sale_id, "--json")).stdout)
+    assert (told["as_drawn"], told["over_their_limit"], told["admitted_against_number"]["inversions"]) == (True, 0, 0)
+    assert told["came_to"]["paid"] == UNITS
+    unknown = await asyncio.to_thread(process.dure, "fairness", "0" * 26)
+    assert (unknown.returncode, "no flash sale" in unknown.stderr) == (1, True)
 
 
 @pytest.mark.integration
