@@ -13,7 +13,20 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import JSON, Boolean, ColumnElement, Dialect, String, Table, Text, TextClause, bindparam, insert, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ColumnElement,
+    Dialect,
+    Result,
+    String,
+    Table,
+    Text,
+    TextClause,
+    bindparam,
+    insert,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
@@ -48,6 +61,12 @@ async def update_rows(
         await _statement(make, tx, table, (*where, *(name for name in rows[0] if name not in where)), len(where)).run(
             tx, rows
         )
+
+
+def as_dicts(found: Result[Any]) -> list[dict[str, Any]]:
+    """The rows as dictionaries."""
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 async def insert_new_keys(tx: AsyncConnection, table: Table, keys: Sequence[str], same: Row) -> set[str]:

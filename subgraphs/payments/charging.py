@@ -17,7 +17,7 @@ from sqlalchemy import Integer, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
-from db.bulk import among, update_rows
+from db.bulk import among, as_dicts, update_rows
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import skip_locked
@@ -148,7 +148,7 @@ class Charger:
 
     async def _claim(self, tx: AsyncConnection, limit: int) -> list[Job]:
         now = self._now()
-        rows = [dict(row) for row in (await tx.execute(_DUE, {"now": now, "room": limit})).mappings()]
+        rows = as_dicts(await tx.execute(_DUE, {"now": now, "room": limit}))
         if not rows:
             return []
         calls = await _calls(tx, [row["id"] for row in rows])
@@ -359,8 +359,8 @@ _CARDS = (
 
 async def _calls(tx: AsyncConnection, payment_ids: Sequence[str]) -> dict[str, list[Row]]:
     calls: dict[str, list[Row]] = {}
-    for row in (await tx.execute(_CALLS, {"ids": payment_ids})).mappings():
-        calls.setdefault(row["payment_id"], []).append(dict(row))
+    for row in as_dicts(await tx.execute(_CALLS, {"ids": payment_ids})):
+        calls.setdefault(row["payment_id"], []).append(row)
     return calls
 
 

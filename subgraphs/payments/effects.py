@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import among, insert_rows, update_rows
+from db.bulk import among, as_dicts, insert_rows, update_rows
 from messaging.events import EventData
 from messaging.events.payments import (
     PaymentAwaitingDeposit,
@@ -328,7 +328,7 @@ _BEING_REFUNDED = (
 
 async def locked(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Row]:
     """Payments by id, locked until the transaction ends, in one order for all who lock."""
-    return {row["id"]: dict(row) for row in (await tx.execute(_LOCK, {"ids": ids})).mappings()}
+    return {row["id"]: row for row in as_dicts(await tx.execute(_LOCK, {"ids": ids}))}
 
 
 async def being_refunded(tx: AsyncConnection, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import among, insert_rows
+from db.bulk import among, as_dicts, insert_rows
 from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
@@ -166,7 +166,7 @@ class Intake:
         ids = {each.payment_method_id for each in requests if each.payment_method_id}
         if not ids:
             return {}
-        return {row["id"]: dict(row) for row in (await tx.execute(_METHODS, {"ids": sorted(ids)})).mappings()}
+        return {row["id"]: row for row in as_dicts(await tx.execute(_METHODS, {"ids": sorted(ids)}))}
 
     def _open(
         self, request: PaymentRequested, payable: Mapping[str, Any], usable: Mapping[str, Row], now: datetime
@@ -290,10 +290,10 @@ _OF_ORDERS_LOCKED = _OF_ORDERS.with_for_update()
 async def _hold(tx: AsyncConnection, type: str, ids: Sequence[str]) -> dict[str, Row]:
     """The payables' copies, locked: a request and its cancellation never miss each other."""
     found = await tx.execute(_HOLD, {"b_type": type, "ids": ids})
-    return {row["id"]: dict(row) for row in found.mappings()}
+    return {row["id"]: row for row in as_dicts(found)}
 
 
 async def payments_of_orders(tx: AsyncConnection, order_ids: Sequence[str], *, lock: bool = False) -> list[Row]:
     """The purchases' payments of these orders."""
     found = await tx.execute(_OF_ORDERS_LOCKED if lock else _OF_ORDERS, {"ids": order_ids})
-    return [dict(row) for row in found.mappings()]
+    return as_dicts(found)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from sqlalchemy import Row, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
+from db.sealed import Sealed
 from db.statements import skip_locked
 from messaging import outbox
 from messaging.events import EventData
@@ -119,19 +121,26 @@ def new_saga_row(order_id: str, saga: Saga, now: datetime, *, ask_again_after: f
     return row
 
 
+_STEPS = tuple(StepName)
+_PHASES = {phase.value: phase for phase in Phase}
+_phases_in = attrgetter(*(step.value.lower() for step in _STEPS))
+
+
 def saga_of(row: Row[Any]) -> Saga:
     """The saga in a row of orders joined with sagas."""
     return Saga(
         status=OrderStatus(row.status),
-        phases={step: Phase(getattr(row, _column(step))) for step in StepName},
+        phases=dict(zip(_STEPS, map(_PHASES.__getitem__, _phases_in(row)), strict=True)),
         ending=OrderStatus(row.ending) if row.ending else None,
         reason=row.cancel_reason,
         progress=OrderStatus(row.progress) if row.progress else None,
     )
 
 
+# What is sealed is of no use here, and opening it for every answer of every order would cost more than all the rest.
 _LOCK = (
-    select(models.orders, *[column for column in models.sagas.c if column.name != "order_id"])
+    select(*[column for column in models.orders.c if not isinstance(column.type, Sealed)])
+    .add_columns(*[column for column in models.sagas.c if column.name != "order_id"])
     .join(models.sagas, models.sagas.c.order_id == models.orders.c.id)
     .where(among(models.orders.c.id, "ids"))
     .order_by(models.orders.c.id)  # one order of locking for all: no deadlocks
