@@ -11,6 +11,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.base import table_of
+from dure.demo_data import flash
 from dure.demo_data.catalogue import CATEGORIES, CATEGORY_SLUGS, NUTRIENTS, PLANS, PROFILES, Item, items
 from dure.demo_data.ids import EPOCH, ulid_of
 from dure.demo_data.opinions import opinions
@@ -288,7 +289,9 @@ def _amounts(item: Item) -> Rows:
 async def announce_products(tx: AsyncConnection) -> None:
     catalogue = list(items())
     stock = {variant.id: variant.on_hand for item in catalogue for variant in item.variants}
-    await open_levels(tx, stock, datetime.now(UTC))
+    now = datetime.now(UTC)
+    await open_levels(tx, stock, now)
+    await flash.put_up(tx, now)
     await products_imported(tx, [item.id for item in catalogue])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, parse, validate
 
+from dure.demo_data import flash
 from dure.demo_data.catalogue import NUTRIENTS, items
 from dure.demo_data.people import CUSTOMERS
 from dure.demo_data.projects import demo_projects
@@ -38,7 +39,8 @@ def examples() -> dict[str, Any]:
 
 def test_every_example_fits_the_graph(examples: dict[str, Any]) -> None:
     """Valid operations, with variables of the right types: browsing, signing in and what is one's own."""
-    assert list(examples) == ["ProductPage", "SearchProducts", "ProjectPage", "LogIn", "MyPage"]
+    flash_sale = ["FlashSale", "EnterFlashSale", "WatchPlace", "ClaimUnit"]
+    assert list(examples) == ["ProductPage", "SearchProducts", "ProjectPage", "LogIn", "MyPage", *flash_sale]
 
 
 def test_what_the_examples_name_is_in_the_demo(examples: dict[str, Any]) -> None:
@@ -47,4 +49,6 @@ def test_what_the_examples_name_is_in_the_demo(examples: dict[str, Any]) -> None
     assert examples["ProjectPage"]["slug"] in {project.slug for project in demo_projects(datetime.now(UTC))}
     nutrients = {global_id("Nutrient", nutrient.id) for nutrient in NUTRIENTS.values()}
     assert examples["SearchProducts"]["nutrient"] in nutrients
+    assert examples["FlashSale"]["id"] == examples["EnterFlashSale"]["id"] == global_id("FlashSale", flash.SALE_ID)
+    assert examples["ClaimUnit"]["item"] == global_id("FlashSaleItem", flash.ITEM_ID)
     assert examples["LogIn"]["email"] in {f"customer{customer.number}@people.example" for customer in CUSTOMERS}
