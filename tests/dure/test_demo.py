@@ -19,9 +19,7 @@ from dure.demo.client import Shop
 from dure.demo.run import CARD_NUMBER
 from dure.demo_data.people import CUSTOMERS
 from router.telemetry import Telemetry
-from dure.demo_data import flash
-from subgraphs.kit.ids import global_id
-from tests.dure.shop import ShopProcess, visiting
+from tests.dure.shop import ShopProcess
 from tests.dure.test_cache import PASSWORD, sees_a_new_price
 from tests.dure.watched import problems, seen, watched
 from tests.support import servers
