@@ -32,12 +32,12 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 ONE = Rate(per_second=0.01, burst=4)
-SLOW = SharedSettings(timeout=2.0)
+SLOW = SharedSettings(timeout=20.0)
 """Nothing here fails because the machine is busy."""
 
 
 def sharing(url: str | None, **changes: Any) -> Settings:
-    shared = {"redis_url": url, "timeout": 2.0}
+    shared = {"redis_url": url, "timeout": 20.0}
     return Settings.model_validate({"shared": shared, **changes})
 
 
@@ -98,7 +98,7 @@ async def test_many_at_once_are_all_counted(redis_url: str) -> None:
 
 async def test_the_entity_cache_serves_many_at_once(redis_url: str) -> None:
     """A moment of load is no failure of Redis: the cache would rest just when it is needed."""
-    store = RedisStore(redis_url, timeout=2.0, prefix=f"{uuid.uuid4().hex}:")
+    store = RedisStore(redis_url, timeout=20.0, prefix=f"{uuid.uuid4().hex}:")
     found = await asyncio.gather(*(store.look_up([b"%d" % number]) for number in range(300)))
     assert all(each.entries == [None] for each in found)
     await store.close()
@@ -173,18 +173,18 @@ async def test_while_redis_is_away_each_router_goes_on_by_itself() -> None:
 
 
 async def test_while_redis_hangs_requests_hardly_wait() -> None:
-    """One that accepts and says nothing costs its timeout once a second, and no more."""
+    """One that accepts and says nothing costs its timeout once, and then a second is nothing asked of it."""
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     settings = Settings.model_validate(
-        {"shared": {"redis_url": f"redis://127.0.0.1:{port}/0", "timeout": 0.05}, **limits()}
+        {"shared": {"redis_url": f"redis://127.0.0.1:{port}/0", "timeout": 0.5}, **limits()}
     )
     app = router(subgraphs(), settings)
     loop = asyncio.get_running_loop()
     started = loop.time()
     for _ in range(20):
         await data(app, "{me{id}}")
-    assert loop.time() - started < 2
+    assert loop.time() - started < 6  # each for itself would have waited, twenty times
     await app.close()
     server.close()
 
@@ -198,7 +198,7 @@ async def test_two_processes_share_one_limit(redis_url: str, tmp_path: Path) -> 
         "subgraphs": {"a": {"routing_url": "http://127.0.0.1:1/", "schema": {"file": "a.graphql"}}},
         "rate_limits": {"anonymous": {"per_second": 0.01, "burst": 5}},
         "trusted_proxies": ["127.0.0.1"],
-        "shared": {"redis_url": redis_url, "timeout": 2.0},
+        "shared": {"redis_url": redis_url, "timeout": 20.0},
         "internal_port": None,
     }
     config.write_text(yaml.safe_dump(written))
