@@ -61,8 +61,9 @@ ALONE = (
 )
 """Log-in and payment: one a request, so that nobody tries many at once."""
 
-WATCHERS = 20_000
-"""Subscriptions at once to one subgraph, in this shop."""
+MANY_AT_ONCE = {"busy": 1.5, "lag": 0.05, "requests_floor": 64, "streams": 20_000}
+"""The shop commits in groups: the more are inside, the less each of them costs. Thousands watch the line of a flash
+sale."""
 
 PARTNER_RATE = {"per_second": 50, "burst": 100}
 
@@ -85,7 +86,7 @@ def router_settings(
         claims_secret=settings.claims_secret.get_secret_value(),
         forward_headers=FORWARDED,
         cache=_cache(settings),
-        resilience=_resilience(),
+        resilience=MANY_AT_ONCE | RouterSettings().resilience.model_dump(exclude_unset=True),
         # In one process there is one router, with nobody to share with.
         shared={"redis_url": settings.redis_url if urls else None, "prefix": f"dure:{_name_of(settings)}:"},
         tokens=TokenSettings(issuer="dure-users", audience="dure", jwks_url=jwks_url).model_dump(exclude_unset=True),
@@ -106,11 +107,6 @@ def _cache(settings: Settings) -> dict[str, Any]:
     if settings.replica_url is not None and "ROUTER_CACHE__HOLD" not in os.environ:
         found["hold"] = REPLICA_LAG
     return found
-
-
-def _resilience() -> dict[str, Any]:
-    """A flash sale has thousands who watch one line."""
-    return {} if "ROUTER_RESILIENCE__STREAMS" in os.environ else {"streams": WATCHERS}
 
 
 def _name_of(settings: Settings) -> str:
