@@ -44,7 +44,14 @@ mutation($id: ID!, $version: Int!, $input: ProductInput!) {
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopProcess]:
     """A shop in one process."""
     folder: Path = tmp_path_factory.mktemp("cached")
-    environment = {"DURE_DEMO_PASSWORD": PASSWORD, "ROUTER_CACHE__INVALIDATION_SECRET": SECRET}
+    environment = {
+        "DURE_DEMO_PASSWORD": PASSWORD,
+        "ROUTER_CACHE__INVALIDATION_SECRET": SECRET,
+        # A busy machine is not what these tests are about.
+        "ROUTER_RESILIENCE__LAG": "10",
+        "ROUTER_SUBGRAPH_TIMEOUT": "20",
+        "ROUTER_REQUEST_TIMEOUT": "30",
+    }
     process = ShopProcess(folder, environment)
     asyncio.run(process.start())
     yield process

@@ -195,7 +195,7 @@ class _Asking:
                 by_part[part.alias] = own
                 variables[part.variable] = [unit.representation for unit in own]
         asked = SubgraphRequest(
-            request.query, variables, request.operation_name, headers, request.kind, request.deadline
+            self._kept.document, variables, request.operation_name, headers, request.kind, request.deadline
         )
         response = await self._send(asked, len(units) if self._kept.root is None else 0)
         if quiet and response.errors:

@@ -23,6 +23,7 @@ from graphql.language import Visitor
 
 from router.executor.entity_cache.formats import Format, formats_of_entity, formats_of_root
 from router.executor.entity_cache.hints import Hints, read_hints
+from router.executor.entity_cache.naming import Naming
 from router.executor.entity_cache.policy import NOT_KEPT, Policies, Policy
 from router.executor.entity_cache.tags import Spot, spot_of
 from router.query_plan.nodes import EntityFetch, Fetch
@@ -53,9 +54,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class KeptFetch:
-    """A fetch of which something may be kept."""
+    """A fetch of which something may be kept. ``document``: its own, with the ids of what is in the answer."""
 
     fetch: Fetch
+    document: str
     parts: tuple[Part, ...]
     root: TypePart | None
 
@@ -78,18 +80,19 @@ class Caching:
         operation = parse(fetch.document, no_location=True).definitions[0]
         if not isinstance(operation, OperationDefinitionNode):
             return None
+        root_type = self._supergraph.root_types.get("query", "Query")
+        operation = Naming(self._supergraph, fetch.subgraph).of(operation, root_type)
         if fetch.entities:
             parts = tuple(self._entity_part(fetch, entities, operation) for entities in fetch.entities)
             kept = any(part.types for part in parts)
-            return KeptFetch(fetch, parts, None) if kept else None
-        root_type = self._supergraph.root_types.get("query", "Query")
+            return KeptFetch(fetch, print_ast(operation), parts, None) if kept else None
         policy = self._policies.of_root(root_type, operation.selection_set)
         if policy.max_age <= 0:
             return None
         spot = spot_of(self._supergraph, root_type, operation.selection_set)
         part = Part("", "", self._text(fetch, operation, operation.selection_set), fetch.variables, {})
         formats = formats_of_root(self._hints, fetch.subgraph, root_type, operation.selection_set)
-        return KeptFetch(fetch, (part,), TypePart(policy, spot, formats))
+        return KeptFetch(fetch, print_ast(operation), (part,), TypePart(policy, spot, formats))
 
     def _entity_part(self, fetch: Fetch, entities: EntityFetch, operation: OperationDefinitionNode) -> Part:
         selections = next(
