@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import serve
 from tests.support import explorer
 from tests.support.process import free_port
 from tests.support.servers import find
@@ -67,10 +68,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@contextmanager
+def needed() -> Iterator[Path]:
+    """What the commands want that is not Python; where graphql-js is: the explorer has it."""
+    for binary, package in (("curl", "curl"), ("redis-server", "redis-server")):
+        find(binary, package)
+    yield explorer.build().parent / "node_modules"
+
+
 @pytest.fixture(scope="module")
-def node_modules() -> Path:
-    """Where graphql-js is: the explorer has it."""
-    return explorer.build().parent / "node_modules"
+def node_modules() -> Iterator[Path]:
+    """The modules of graphql-js. Skipped where a command is missing."""
+    yield from serve(needed())
 
 
 def with_free_ports(folder: Path, texts: list[str]) -> list[str]:
@@ -115,8 +124,6 @@ RUN = {page.stem: text for page in PAGES if steps(text := page.read_text(encodin
 @pytest.mark.e2e
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_answer_what_the_page_says(page: str, folder: Path, node_modules: Path) -> None:
-    for binary, package in (("curl", "curl"), ("redis-server", "redis-server")):
-        find(binary, package)
     todo = steps(RUN[page])
     assert todo
     commands = with_free_ports(folder, [step.commands for step in todo])
