@@ -32,6 +32,9 @@ from subgraphs.products.flash.gate import Gate, InProcessGate, RedisGate
 from subgraphs.products.flash.service import FlashSales, expire_holds
 from subgraphs.products.flash.tokens import AdmissionTokens
 from subgraphs.products.loaders import Context
+from subgraphs.products.media.routes import add_routes
+from subgraphs.products.media.store import Folder, MediaStore, bucket
+from subgraphs.products.media.uploads import Uploads
 from subgraphs.products.schema import schema
 from subgraphs.products.settings import Settings
 from subgraphs.products.shop import Shop
@@ -60,11 +63,13 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
     chosen = settings or Settings()
     shop = Shop(database, runtime.changes, chosen, runtime.now, relay.wake, _gate(runtime, chosen))
     flash = FlashSales(shop, AdmissionTokens(runtime.common.claims_secret.get_secret_value()))
+    store = _store(runtime, chosen)
+    media = Uploads(shop, store)
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
     claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
 
     def context(caller: Caller) -> Context:
-        return Context(caller.identity, shop, cursors, flash)
+        return Context(caller.identity, shop, cursors, flash, media)
 
     endpoint = GraphQLEndpoint(schema, context, claims)
     consumer = Consumer(
@@ -82,8 +87,19 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
         Worker("products.sweeper", lambda: repeat("products.sweeper", lambda: sweep(shop), every=_sweeps(shop))),
         Worker("products.flash", lambda: repeat("products.flash", flash.tick, every=chosen.flash_tick_seconds)),
         Worker("products.pruner", lambda: repeat("products.pruner", lambda: prune(shop), every=_prunes(shop))),
+        Worker("products.media", lambda: repeat("products.media", media.collect, every=_prunes(shop))),
     ]
-    return Subgraph(NAME, endpoint, http_app(NAME, endpoint, database), workers, audit)
+    app = http_app(NAME, endpoint, database)
+    if isinstance(store, Folder):
+        add_routes(app, store, runtime.now)
+    return Subgraph(NAME, endpoint, app, workers, audit)
+
+
+def _store(runtime: Runtime, settings: Settings) -> MediaStore:
+    if settings.media_s3_bucket:
+        return bucket(settings)
+    secret = runtime.common.claims_secret.get_secret_value()
+    return Folder(runtime.common.data_dir / "media", settings.media_url, secret)
 
 
 def _gate(runtime: Runtime, settings: Settings) -> Gate:

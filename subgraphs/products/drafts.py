@@ -15,6 +15,7 @@ MAX_VARIANTS = 50
 MAX_CATEGORIES = 10
 MAX_NUTRIENTS = 60
 MAX_SELLING_PLANS = 10
+MAX_PICTURES = 10
 MAX_DESCRIPTION = 10_000
 MAX_WEIGHT_GRAMS = 1_000_000
 _SKU = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -46,6 +47,8 @@ class ProductDraft:
     variants: Sequence[VariantDraft]
     nutrients: Sequence[NutrientDraft]
     selling_plan_ids: Sequence[str]
+    media_upload_ids: Sequence[str] | None = None
+    """None leaves the pictures as they are."""
 
     def prices(self, currency: str) -> list[int]:
         """Minor units, in the order of the variants. Call it on a checked draft."""
@@ -86,6 +89,7 @@ def _product_problems(draft: ProductDraft) -> list[Rejected]:
         ("categoryIds", draft.category_ids, MAX_CATEGORIES),
         ("nutrients", draft.nutrients, MAX_NUTRIENTS),
         ("sellingPlanIds", draft.selling_plan_ids, MAX_SELLING_PLANS),
+        ("mediaUploadIds", draft.media_upload_ids or (), MAX_PICTURES),
     )
     for name, given, limit in limits:
         if len(given) > limit:
@@ -99,6 +103,7 @@ def _repeats(draft: ProductDraft) -> list[Rejected]:
         ("categoryIds", list(draft.category_ids)),
         ("nutrients", [nutrient.nutrient_id for nutrient in draft.nutrients]),
         ("sellingPlanIds", list(draft.selling_plan_ids)),
+        ("mediaUploadIds", list(draft.media_upload_ids or ())),
     )
     return [
         Rejected("UNIQUE", "The same one stands here twice.", ["input", name])

@@ -77,6 +77,7 @@ class ProductInput:
     variants: list[ProductVariantInput]
     nutrients: list[NutrientAmountInput] | None = strawberry.UNSET
     selling_plan_ids: list[strawberry.ID] | None = strawberry.UNSET
+    media_upload_ids: list[strawberry.ID] | None = strawberry.UNSET
 
 
 def draft_of(given: ProductInput) -> ProductDraft:
@@ -95,7 +96,12 @@ def draft_of(given: ProductInput) -> ProductDraft:
             for index, each in enumerate(given.nutrients or ())
         ],
         selling_plan_ids=_local("SellingPlan", given.selling_plan_ids or (), "sellingPlanIds"),
+        media_upload_ids=_uploads(given.media_upload_ids),
     )
+
+
+def _uploads(given: Sequence[strawberry.ID] | None) -> Sequence[str] | None:
+    return _local("MediaUpload", given, "mediaUploadIds") if isinstance(given, list) else None
 
 
 def filter_of(given: ProductFilter | None, currency: str) -> Filter:

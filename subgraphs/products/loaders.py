@@ -19,6 +19,7 @@ from subgraphs.kit.pagination import Cursors, Page
 from subgraphs.products import models
 from subgraphs.products.flash.models import items
 from subgraphs.products.flash.service import FlashSales
+from subgraphs.products.media.uploads import Uploads
 from subgraphs.products.shop import Shop, Viewer, viewer
 
 K = TypeVar("K", bound=Hashable)
@@ -141,10 +142,11 @@ class Context:
     shop: Shop
     cursors: Cursors
     flash: FlashSales
+    media: Uploads
 
     def forget(self) -> None:
         """Drop everything read so far: each event of a subscription is answered from what the tables say then."""
-        for name in self.__dict__.keys() - {"identity", "shop", "cursors", "flash"}:
+        for name in self.__dict__.keys() - {"identity", "shop", "cursors", "flash", "media"}:
             del self.__dict__[name]
 
     async def viewer(self) -> Viewer:

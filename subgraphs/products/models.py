@@ -25,9 +25,10 @@ from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
 from subgraphs.products.base import Base
 from subgraphs.products.flash import models as flash
+from subgraphs.products.media import models as media
 from subgraphs.products.text import GRAM_LENGTH
 
-__all__ = ["Base", "flash"]
+__all__ = ["Base", "flash", "media"]
 
 outbox = outbox_table(Base.metadata)
 inbox = inbox_table(Base.metadata)

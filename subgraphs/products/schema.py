@@ -18,6 +18,7 @@ from subgraphs.kit.ids import local_id, parse_id
 from subgraphs.kit.pagination import Page, page_size
 from subgraphs.kit.types import PageInfo
 from subgraphs.products import inventory, opinions, search, service
+from subgraphs.products.drafts import ProductDraft, check
 from subgraphs.products.entities import products as product_entities
 from subgraphs.products.entities import resolvers
 from subgraphs.products.errors import InputError, InsufficientStockError, UserError, errors_of
@@ -26,6 +27,7 @@ from subgraphs.products.flash.types import FlashSale, FlashSaleItem, QueueTicket
 from subgraphs.products.flash.types import resolvers as flash_resolvers
 from subgraphs.products.inputs import ProductFilter, ProductInput, draft_of, filter_of
 from subgraphs.products.loaders import CATEGORY, NUTRIENT, Context, PageKey
+from subgraphs.products.media.schema import MediaMutation
 from subgraphs.products.search import ProductSort, Search
 from subgraphs.products.shop import STAFF_SCOPE
 from subgraphs.products.types import (
@@ -224,13 +226,14 @@ class ReviewPayload:
 
 
 @strawberry.type
-class Mutation(FlashMutation):
+class Mutation(FlashMutation, MediaMutation):
     @strawberry.federation.mutation(requires_scopes=[[service.WRITE_SCOPE]], tags=["partner"])
     async def product_create(self, info: Info, input: ProductInput, idempotency_key: str) -> ProductPayload:
         context = info.context
 
         async def create() -> str:
-            return await service.product_create(context.shop, context.identity, draft_of(input), idempotency_key)
+            draft = await _prepared(context, input)
+            return await service.product_create(context.shop, context.identity, draft, idempotency_key)
 
         return await _product_payload(context, create)
 
@@ -240,7 +243,8 @@ class Mutation(FlashMutation):
 
         async def change() -> str:
             product_id = local_id("Product", id, field=["id"])
-            await service.product_update(context.shop, context.identity, product_id, version, draft_of(input))
+            draft = await _prepared(context, input)
+            await service.product_update(context.shop, context.identity, product_id, version, draft)
             return product_id
 
         return await _product_payload(context, change)
@@ -374,6 +378,15 @@ async def _variant_row(context: Context, id: str | None, sku: str | None) -> Any
         found = await context.variants_by_sku.load(sku[:200])
         return found if not id or (row is not None and found is not None and row.id == found.id) else None
     return row
+
+
+async def _prepared(context: Context, given: ProductInput) -> ProductDraft:
+    """The draft that a seller entered, with its new pictures checked: that takes too long for a transaction."""
+    draft = draft_of(given)
+    if draft.media_upload_ids:
+        check(draft, context.shop.settings.currency)
+        await context.media.prepare(context.identity, draft.media_upload_ids)
+    return draft
 
 
 async def _product_payload(context: Context, work: Callable[[], Awaitable[str]]) -> ProductPayload:

@@ -24,6 +24,7 @@ from subgraphs.products.domain import (
     text_problem,
 )
 from subgraphs.products.drafts import ProductDraft, check
+from subgraphs.products.media.uploads import attach
 from subgraphs.products.purchasable import announce_variants, product_changed, variants_changed
 from subgraphs.products.search_index import index_products
 from subgraphs.products.shop import PARTNER, STAFF_SCOPE, Shop, Viewer, viewer
@@ -48,6 +49,8 @@ async def product_create(shop: Shop, identity: Identity, draft: ProductDraft, ke
             return str(earlier)
         seller = await _seller(tx, await viewer(tx, identity))
         product_id = await _insert_product(tx, shop, draft, seller)
+        if draft.media_upload_ids:
+            await attach(tx, product_id, identity.user_id, draft.media_upload_ids)
         await idempotency.answer(tx, models.idempotency, [(request, product_id)])
         return product_id
 
@@ -83,6 +86,8 @@ async def product_update(shop: Shop, identity: Identity, product_id: str, versio
         await _take_name(tx, product_id, duplicate_key(product.partner_id, draft.name))
         await _write_variants(tx, shop, draft, product_id, product.currency)
         await _write_links(tx, draft, product_id)
+        if draft.media_upload_ids is not None:
+            await attach(tx, product_id, identity.user_id, draft.media_upload_ids)
         await index_products(tx, [product_id])
         await product_changed(tx, product_id)
         return await variants_changed(tx, VARIANT.c.product_id == product_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -39,4 +39,14 @@ class Settings(BaseSettings):
     flash_gate_seconds: float = Field(
         default=5.0, gt=0, description="How long the fast path trusts what it read from the ledger."
     )
+    media_url: str = Field(
+        default="http://127.0.0.1:4000/media", description="Where pictures are shown: the shop's own door, or a CDN."
+    )
+    media_s3_bucket: str | None = Field(
+        default=None, description="Bucket of pictures; none: the folder `media` of the data folder."
+    )
+    media_s3_endpoint: str | None = Field(default=None, description="S3 API to use; none: that of AWS.")
+    media_s3_region: str = Field(default="us-east-1", description="The bucket's region.")
+    media_s3_access_key: str | None = Field(default=None, description="Access key of the bucket.")
+    media_s3_secret_key: SecretStr | None = Field(default=None, description="Its secret.")
     flash_batch: int = Field(default=128, gt=0, description="Claims or entries of a flash sale in one transaction.")

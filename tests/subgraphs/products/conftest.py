@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -167,13 +168,19 @@ REVIEW = """mutation($id: ID!, $approve: Boolean! = true, $reason: String) {
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[World]:
-    await upgrade(database_url, app.MIGRATIONS)
-    common = CommonSettings(claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async for each in open_world(database_url, tmp_path):
+        yield each
+
+
+async def open_world(url: str, folder: Path, settings: Settings | None = None) -> AsyncIterator[World]:
+    """Products on this database, with a seller; files are kept in the folder."""
+    await upgrade(url, app.MIGRATIONS)
+    common = CommonSettings(data_dir=folder, claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
     clock, changes = Clock(), InProcessChanges()
     partner_id, seller, admin = new_ulid(), new_ulid(), new_ulid()
-    async with Database(database_url) as database:
-        shop = Shop(database, changes, Settings(), clock, lambda: None)
+    async with Database(url) as database:
+        shop = Shop(database, changes, settings or Settings(), clock, lambda: None)
         subgraph = app.build(Runtime(common, database, MemoryBroker(), changes, clock), shop.settings)
         made = World(subgraph, database, shop, clock, changes, partner_id, seller, admin)
         partner = {"partner_id": partner_id, "version": 1, "slug": "farm", "name": "Dure Farm", "status": "ACTIVE"}

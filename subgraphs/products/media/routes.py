@@ -1,0 +1,47 @@
+"""Uploads into a folder and pictures out of it, over HTTP. With a bucket neither comes by here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from subgraphs.products.media.pictures import CONTENT_TYPES, MAX_BYTES
+from subgraphs.products.media.store import NAME, Folder, Missing
+
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+def add_routes(app: FastAPI, folder: Folder, now: Callable[[], datetime]) -> None:
+    """``PUT /media/uploads/<id>`` with a signed address, ``GET /media/<name>``."""
+
+    async def receive(request: Request) -> Response:
+        upload_id = request.path_params["upload_id"]
+        signed = request.query_params.get("expires", ""), request.query_params.get("signature", "")
+        if not folder.allows(upload_id, *signed, now()):
+            return PlainTextResponse("this address is not good (any more)", 403)
+        data = bytearray()
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > MAX_BYTES:
+                return PlainTextResponse(f"at most {MAX_BYTES} bytes", 413)
+        await folder.receive(upload_id, bytes(data))
+        return Response(status_code=204)
+
+    async def show(request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            if not NAME.fullmatch(name):
+                raise Missing
+            data = await folder.picture(name)
+        except Missing:
+            return PlainTextResponse("no such picture", 404)
+        kept = {"cache-control": FOR_EVER, "x-content-type-options": "nosniff", "content-disposition": "inline"}
+        return Response(data, media_type=CONTENT_TYPES[name.rpartition(".")[2]], headers=kept)
+
+    app.router.routes.append(Route("/media/uploads/{upload_id}", receive, methods=["PUT"]))
+    app.router.routes.append(Route("/media/{name}", show, methods=["GET"]))
