@@ -236,8 +236,13 @@ class ResilienceSettings(BaseModel):
     queue_wait: float = Field(default=1.0, description="How long one of them waits at most.")
     streams: int = Field(default=1_000, ge=1, description="Subscriptions at once to one subgraph.")
     requests: int = Field(default=512, ge=1, description="HTTP requests at once; more are answered with 503.")
-    requests_floor: int = Field(default=64, ge=1, description="The adaptive limit never goes below this.")
-    lag: float = Field(default=0.05, gt=0, description="The event loop's delay that lowers the limit of requests.")
+    requests_floor: int = Field(default=16, ge=1, description="The adaptive limit never goes below this.")
+    lag: float = Field(default=0.03, gt=0, description="The event loop's delay that lowers the limit of requests.")
+    busy: float = Field(
+        default=0.8,
+        gt=0,
+        description="The share of the time that the event loop works which lowers it. Above 1: only delays count.",
+    )
 
 
 class Settings(BaseSettings):

@@ -44,7 +44,13 @@ def gateways(peers: Path | None, supergraph: Path, port: int) -> list[Gateway]:
     return found
 
 
-UNLIMITED = {"NODE_ENV": "production", "ROUTER_RATE_LIMITS__ENABLED": "false", "ROUTER_COST__ENABLED": "false"}
+UNLIMITED = {
+    "NODE_ENV": "production",
+    "ROUTER_RATE_LIMITS__ENABLED": "false",
+    "ROUTER_COST__ENABLED": "false",
+    "ROUTER_RESILIENCE__BUSY": "2",
+    "ROUTER_RESILIENCE__LAG": "10",
+}
 """One client asks all, faster than any that is served."""
 
 

@@ -169,4 +169,4 @@ def _same(before: Edition | None, settings: Settings, *names: str) -> Edition | 
 
 def _admission(settings: Settings) -> Admission:
     bounds = settings.resilience
-    return Admission(bounds.requests, bounds.requests_floor, bounds.lag)
+    return Admission(bounds.requests, bounds.requests_floor, bounds.lag, bounds.busy)

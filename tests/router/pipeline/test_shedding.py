@@ -36,10 +36,10 @@ class Held:
         return SubgraphResponse({"me": {"id": "1"}, "rename": {"id": "1"}})
 
 
-def held_router(held: Held, **bounds: int) -> Any:
+def held_router(held: Held, **bounds: float) -> Any:
     served = subgraphs()
     served["accounts"].transport = held.transport
-    return router(served, Settings(resilience=ResilienceSettings(**bounds)))
+    return router(served, Settings(resilience=ResilienceSettings(**bounds)))  # type: ignore[arg-type]
 
 
 async def test_what_is_too_much_is_refused_at_once_and_told_when_to_come_again() -> None:
@@ -153,3 +153,38 @@ async def test_a_few_are_let_in_however_late_the_loop_is() -> None:
     held.free.set()
     assert (await call(app, body=body, headers=JSON)).status == 200
     assert (await first).status == 200
+
+
+def test_a_loop_without_time_to_spare_takes_no_more() -> None:
+    """It is not late yet, but more at once would only make each of them dearer; with time to spare it takes more."""
+    limit = AdaptiveLimit(512, 16, 0.05, busy=0.8)
+    limit.observed(0.0, 100, busy=0.9)
+    assert limit.value == 90
+    for _ in range(40):
+        limit.observed(0.0, limit.value, busy=0.9)
+    assert limit.value == 16
+    limit.observed(0.0, 16, busy=0.7)
+    assert limit.value == 24
+
+
+def _work() -> int:
+    """Some milliseconds of it."""
+    return sum(range(300_000))
+
+
+async def test_work_lowers_the_limit_and_waiting_does_not() -> None:
+    """Seen through the process's own clock: requests that compute, and requests that wait for subgraphs."""
+    held = Held()
+    # The machine has other work: what it gives this process is enough to be busy with.
+    app = held_router(held, requests=100, requests_floor=2, busy=0.1, lag=10)
+    body = b'{"query":"{me{id}}"}'
+    inside = [asyncio.create_task(call(app, body=body, headers=JSON)) for _ in range(20)]
+    for _ in inside:
+        await held.asked.acquire()
+    admission = app.graphql._admission
+    await asyncio.sleep(0.2)
+    waited = admission.limit.value
+    await eventually(lambda: _work() and admission.limit.value < 20)
+    assert waited >= 20
+    held.free.set()
+    assert {each.status for each in await asyncio.gather(*inside)} == {200}
