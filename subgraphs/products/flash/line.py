@@ -1,5 +1,5 @@
-"""Thousands who watch a line, at the cost of one: a process looks at a sale once for all its watchers, and wakes only
-those whom the news concerns."""
+"""Thousands who watch a sale, at the cost of one: a process looks at it once for all its watchers, and wakes only those
+whom the news of the line concerns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from db.session import Database, is_away
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.errors import Unavailable
 from subgraphs.products.flash.domain import QueueTicketStatus
-from subgraphs.products.flash.models import sales, tickets
+from subgraphs.products.flash.models import items, sales, tickets
 
 LOOK_PAUSE_SECONDS = 0.25
 """Between two looks at a sale, however often it moves."""
@@ -121,13 +121,18 @@ class Line:
 
 
 class Lines:
-    """The lines that somebody in this process watches, and tickets read together."""
+    """The lines that somebody in this process watches; tickets and items, read together."""
 
     def __init__(self, database: Database, changes: Changes) -> None:
         self._database = database
         self._changes = changes
         self._lines: dict[str, Line] = {}
         self._tickets: GroupCommit[str, Row[Any] | None] = GroupCommit(self._read_tickets, limit=READ_TOGETHER)
+        self._items: GroupCommit[str, list[Row[Any]]] = GroupCommit(self._read_items, limit=READ_TOGETHER)
+
+    async def items(self, sale_id: str) -> list[Row[Any]]:
+        """The items of a sale, in order; whoever asks at the same time is one query."""
+        return await self._items.submit(sale_id)
 
     async def ticket(self, ticket_id: str, user_id: str) -> Row[Any] | None:
         """The customer's own ticket with its sale's counters; those asked for at the same time are one query."""
@@ -187,3 +192,9 @@ class Lines:
             found = await connection.execute(query.where(tickets.c.id.in_(sorted(set(ids)))))
             rows = {row.id: row for row in found}
         return [rows.get(each) for each in ids]
+
+    async def _read_items(self, sale_ids: Sequence[str]) -> list[list[Row[Any]] | Exception]:
+        query = select(items).where(items.c.sale_id.in_(sorted(set(sale_ids)))).order_by(items.c.id)
+        async with self._database.read() as connection:
+            rows = list(await connection.execute(query))
+        return [[row for row in rows if row.sale_id == sale_id] for sale_id in sale_ids]

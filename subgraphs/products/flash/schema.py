@@ -17,7 +17,7 @@ from subgraphs.kit.pagination import InvalidPage, page_size
 from subgraphs.products.errors import UserError, errors_of
 from subgraphs.products.flash import types
 from subgraphs.products.flash.domain import FlashSaleStatus, QueueTicketStatus, news_pause
-from subgraphs.products.flash.models import items, sales
+from subgraphs.products.flash.models import sales
 from subgraphs.products.flash.service import SCOPE, ItemDraft
 from subgraphs.products.flash.types import FlashSale, FlashSaleItem, QueueTicket, StockClaim
 from subgraphs.products.types import Info
@@ -192,8 +192,7 @@ async def item_news(info: Info, sale_id: str) -> AsyncIterator[FlashSaleItem]:
     ulid = local_id("FlashSale", sale_id, field=["saleId"])
     told: dict[str, int] = {}
     async for _ in context.shop.changes.listen(f"flash-items:{ulid}", at_once=True):
-        async with context.shop.database.read() as connection:
-            rows = list(await connection.execute(select(items).where(items.c.sale_id == ulid).order_by(items.c.id)))
+        rows = await context.flash.lines.items(ulid)
         context.forget()
         for row in rows:
             if told.get(row.id) != row.remaining:

@@ -153,3 +153,35 @@ async def test_anothers_ticket_is_not_watched(world: World) -> None:
     watchers = Watchers(world, [(user, ticket)])
     await watchers.ended()
     assert watchers.heard[0][-1][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+STOCK = "subscription($id: ID!) { flashSaleItemUpdated(saleId: $id) { remainingQuantity } }"
+
+
+async def test_many_who_watch_what_is_left_ask_the_database_together(world: World) -> None:
+    """Forty watch without being signed in; a claim is news for each of them, and not forty questions."""
+    sale = await open_sale(world, units=5)
+    headers = {CLAIMS_HEADER: sign_claims(SECRET, {"sub": None, "scopes": [], "exp": time.time() + 60})}
+    given = {"id": global_id("FlashSale", sale.id)}
+    streams = [world.subgraph.endpoint.subscribe(STOCK, given, None, headers) for _ in range(40)]
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT") and "flash_sale_item" in statement and "drawn_at" not in statement:
+            asked.append(statement)
+
+    async with asyncio.timeout(20):
+        first = await asyncio.gather(*(anext(stream) for stream in streams))
+        claim = await sale.claim(*await sale.buyer())
+        engine = world.database._reader.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            second = await asyncio.gather(*(anext(stream) for stream in streams))
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+    assert len(claim) == 26
+    for heard, left in ((first, 5), (second, 4)):
+        assert {each["data"]["flashSaleItemUpdated"]["remainingQuantity"] for each in heard} == {left}
+    assert len(asked) <= 10, "they were asked for together"
+    for stream in streams:
+        await stream.aclose()  # type: ignore[attr-defined]
