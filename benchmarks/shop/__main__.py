@@ -38,6 +38,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="how long each mode is bought from")
     parser.add_argument("--warm-up", type=float, default=10, help="seconds of buying that do not count")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--reads", type=float, default=0.0, help="share of requests that only look (0.9: nine of ten)")
     parser.add_argument("--unpaid", type=int, default=2048, help="orders under way at most")
     parser.add_argument("--buyers", type=int, default=500)
     parser.add_argument("--units", type=int, default=2000, help="units of each variant that are added to the stock")
@@ -67,7 +68,9 @@ async def _buy(shop: Shop, tickets: dict[str, Any], given: argparse.Namespace) -
         console.print("  buying ...")
         acknowledged: set[str] = set()
         for seconds in (given.warm_up, given.seconds):
-            load = Buying(shop.port, tickets, orders, connections=given.connections, unpaid=given.unpaid)
+            load = Buying(
+                shop.port, tickets, orders, connections=given.connections, unpaid=given.unpaid, reads=given.reads
+            )
             before = cpu_by_part()
             result = await load.run(seconds)
             after = cpu_by_part()
@@ -85,6 +88,8 @@ def _figures(result: Purchases, before: Mapping[str, float], after: Mapping[str,
         "paid": result.paid,
         "seconds": round(result.last_paid - result.began, 1),
         "errors": dict(result.errors),
+        "reads_per_second": round(len(result.to_read) / max(result.last_paid - result.began, 1), 1),
+        "to_read_ms": _percentiles(result.to_read),
         "to_answer_ms": _percentiles(result.to_answer),
         "to_paid_ms": _percentiles(result.to_paid),
         "cpu_us_per_purchase": {part: micros for part, micros in cpu.items() if micros},
@@ -115,6 +120,8 @@ def show(results: Mapping[str, dict[str, Any]]) -> None:
         )
     console.print(table)
     for mode, each in results.items():
+        if reads := each["to_read_ms"]:
+            console.print(f"{mode}: {each['reads_per_second']:.0f} reads/s, p50/p99 {reads['p50']} / {reads['p99']} ms")
         for error, count in each["errors"].items():
             console.print(f"[red]{mode}: {count} x {error}[/red]")
 
@@ -135,9 +142,10 @@ def write(results: Mapping[str, dict[str, Any]]) -> None:
 def main() -> None:
     given = options()
     results: dict[str, dict[str, Any]] = {}
+    mixed = f" {given.reads:.0%} reads" if given.reads else ""
     for mode in given.modes:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            results[mode] = runner.run(measure(mode, given))
+            results[mode + mixed] = runner.run(measure(mode, given))
     if not given.no_write:
         write(results)
     sys.exit(any(sum(each["errors"].values()) for each in results.values()))

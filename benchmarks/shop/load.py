@@ -1,4 +1,5 @@
-"""Buyers who buy: a closed loop over N connections, held back so that no more than so many orders are unpaid."""
+"""Buyers who buy, and who look around before: a closed loop over N connections, held back so that no more than so many
+orders are unpaid."""
 
 from __future__ import annotations
 
@@ -24,6 +25,9 @@ from subgraphs.orders.models import Order
 
 ORDERS = Order.__table__
 OPERATIONS = ROOT / "dure/demo/operations"
+PAGES_OF_PRODUCTS = 0.8
+"""Of what is read; the rest is the reader's latest order, when there is one."""
+
 LOOK_SECONDS = 0.1
 UNTIL_PAID_SECONDS = 60.0
 
@@ -38,6 +42,7 @@ class Purchases:
     began: float = 0.0
     last_paid: float = 0.0
     to_answer: list[float] = field(default_factory=list)
+    to_read: list[float] = field(default_factory=list)
     to_paid: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
 
@@ -46,20 +51,50 @@ class Purchases:
         return self.paid / (self.last_paid - self.began) if self.paid else 0.0
 
 
-class Buying:
-    """The load: the text of the operation once, its hash ever after."""
+class _Operation:
+    """Its text is sent once, its hash ever after."""
 
-    def __init__(self, port: int, tickets: dict[str, Any], orders: Database, *, connections: int, unpaid: int) -> None:
+    def __init__(self, name: str) -> None:
+        query = (OPERATIONS / f"{name}.graphql").read_text()
+        self._named = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(query.encode()).hexdigest()}}
+        self._query = query
+
+    def first(self, **variables: Any) -> bytes:
+        return orjson.dumps({"query": self._query, "variables": variables, "extensions": self._named})
+
+    def ask(self, **variables: Any) -> bytes:
+        return orjson.dumps({"variables": variables, "extensions": self._named})
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    body: bytes
+    token: str
+    buys: bool
+
+
+class Buying:
+    """The load. ``reads``: the share of requests that only look."""
+
+    def __init__(
+        self,
+        port: int,
+        tickets: dict[str, Any],
+        orders: Database,
+        *,
+        connections: int,
+        unpaid: int,
+        reads: float = 0.0,
+    ) -> None:
         self._port = port
         self._orders = orders
         self._connections = connections
         self._limit = unpaid
         self._room = asyncio.Event()
         self._room.set()
-        query = (OPERATIONS / "place_order.graphql").read_text()
-        self._named = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(query.encode()).hexdigest()}}
-        self._registering = {"query": query, "extensions": self._named}
-        self._requests = self._make_requests(tickets)
+        self._latest: dict[str, str] = {}
+        self._order, self._product, self._mine = map(_Operation, ("place_order", "product_page", "read_order"))
+        self._requests = self._make_requests(tickets, reads)
         self.result = Purchases()
 
     async def run(self, seconds: float) -> Purchases:
@@ -76,16 +111,22 @@ class Buying:
         return self.result
 
     async def _register(self) -> None:
-        """Make the operation known by its hash. What is asked with it is refused, so that nothing is bought."""
+        """Make the operations known by their hashes. What is asked with them is refused: nothing is bought."""
         client = await Client.connect(self._port)
-        nothing = {"variables": {"input": None, "key": ""}, **self._registering}
-        await client.post(orjson.dumps(nothing))
+        for body in (self._order.first(input=None, key=""), self._product.first(slug=""), self._mine.first(id="")):
+            await client.post(body)
         client.close()
 
-    def _make_requests(self, tickets: dict[str, Any]) -> Iterator[tuple[bytes, str]]:
-        """Buyers take turns; each buys one of something."""
+    def _make_requests(self, tickets: dict[str, Any], reads: float) -> Iterator[_Request]:
+        """Buyers take turns; each looks at something or buys one of something."""
         dice = random.Random(1)
         for buyer in itertools.cycle(tickets["buyers"]):
+            if reads and dice.random() < reads:
+                page = self._product.ask(slug=dice.choice(tickets["slugs"]), postalCode="06236")
+                order = self._latest.get(buyer["token"])
+                body = page if order is None or dice.random() < PAGES_OF_PRODUCTS else self._mine.ask(id=order)
+                yield _Request(body, buyer["token"], buys=False)
+                continue
             variant, total = dice.choice(tickets["offers"])
             wish = {
                 "lines": [{"variantId": variant, "quantity": 1}],
@@ -93,9 +134,7 @@ class Buying:
                 "paymentMethodId": buyer["method"],
                 "expectedTotal": total,
             }
-            variables = {"input": wish, "key": secrets.token_hex(12)}
-            body = {"variables": variables, "extensions": self._named}
-            yield orjson.dumps(body), buyer["token"]
+            yield _Request(self._order.ask(input=wish, key=secrets.token_hex(12)), buyer["token"], buys=True)
 
     async def _buy(self, until: float) -> None:
         client = await Client.connect(self._port)
@@ -107,15 +146,22 @@ class Buying:
                 break
             if client.closed:
                 client = await Client.connect(self._port)
+            request = next(self._requests)
             try:
-                answer = await client.post(*next(self._requests))
-                order_id = answer["data"]["orderCreate"]["order"]["id"]
+                answer = await client.post(request.body, request.token)
+                order_id = answer["data"]["orderCreate"]["order"]["id"] if request.buys else ""
+                if "errors" in answer:
+                    raise KeyError("errors")
             except (BadAnswer, TypeError, KeyError) as error:
                 result.errors[str(error)[:200] if isinstance(error, BadAnswer) else str(answer)[:200]] += 1
                 if isinstance(error, BadAnswer):
                     client.close()
                 continue
             now = time.perf_counter()
+            if not request.buys:
+                result.to_read.append(now - began)
+                continue
+            self._latest[request.token] = order_id
             result.to_answer.append(now - began)
             local = parse_id(order_id)
             assert local is not None

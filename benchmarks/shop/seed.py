@@ -34,7 +34,8 @@ from subgraphs.payments.app import vault as open_vault
 from subgraphs.payments.methods import announce as announce_methods
 from subgraphs.payments.settings import Settings as PaymentSettings
 from subgraphs.payments.simulator.store import Store
-from subgraphs.products.domain import StockMovementType
+from subgraphs.products.domain import ProductStatus, StockMovementType
+from subgraphs.products.models import Product
 from subgraphs.products.stock_ledger import LEVEL, Change, apply, lock_levels
 from subgraphs.users import models as users
 from subgraphs.users.domain import scopes_of
@@ -200,7 +201,10 @@ async def tickets(settings: Settings, buyers: int) -> dict[str, Any]:
                     str(variant.price + (0 if free else profile.base_fee)),
                 ]
             )
-    return {"buyers": await people(settings, buyers), "offers": offers}
+    async with open_database(settings, "products") as database, database.read() as connection:
+        published = select(Product.slug).where(Product.status == ProductStatus.PUBLISHED.value).order_by(Product.slug)
+        slugs = list((await connection.execute(published)).scalars())
+    return {"buyers": await people(settings, buyers), "offers": offers, "slugs": slugs}
 
 
 def _claims(number: int, now: datetime, expires: datetime) -> dict[str, Any]:
