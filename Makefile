@@ -55,8 +55,9 @@ clean: ## Delete the shop's data (.dure); the next start makes it anew
 differential: install ## Compare federated answers with the unsplit schema's over random graphs (CASES=20000 SEED=1)
 	@$(BIN)/python -m tests.router.differential.long_run
 
-bench: install ## Purchases a second until PAID, in each mode, verified (BENCH_ARGS='--modes one-process-sqlite --seconds 20')
+bench: install ## Purchases a second until PAID, in each mode, verified, and docs/capacity.md (BENCH_ARGS='--modes one-process-sqlite --reads 0.9')
 	@$(BIN)/python -m benchmarks.shop $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.shop.capacity
 
 flash-sale: install ## 5,000 customers, 500 units, Redis flushed and a service killed in the middle (FLASH_ARGS='--customers 500')
 	@$(BIN)/python -m benchmarks.flash_sale $(FLASH_ARGS)
