@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 
 from db.batching import GroupCommit
 from db.session import Database, is_away
@@ -51,6 +51,11 @@ class Line:
         self._first = asyncio.Event()
         self._all: set[asyncio.Event] = set()
         self._numbers: dict[int, set[asyncio.Event]] = defaultdict(set)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the sale has ended."""
+        return self.counters is not None and self.counters.over
 
     async def ready(self) -> Counters:
         """The counters, once they were read. Raises Unavailable if they never will be."""
@@ -185,16 +190,28 @@ class Lines:
                 continue
             return Counters(row.drawn_at is not None, row.closed, row.admitted_through, row.admission_rate)
 
-    async def _read_tickets(self, ids: Sequence[str]) -> list[Row[Any] | None]:
+    async def _read_tickets(self, ids: Sequence[str]) -> list[Row[Any] | Exception | None]:
         counters = (sales.c.admitted_through, sales.c.admission_rate)
         query = select(tickets, *counters).join(sales, sales.c.id == tickets.c.sale_id)
-        async with self._database.read() as connection:
-            found = await connection.execute(query.where(tickets.c.id.in_(sorted(set(ids)))))
-            rows = {row.id: row for row in found}
+        found = await self._rows(query.where(tickets.c.id.in_(sorted(set(ids)))))
+        if isinstance(found, Exception):
+            return [found] * len(ids)
+        rows = {row.id: row for row in found}
         return [rows.get(each) for each in ids]
 
     async def _read_items(self, sale_ids: Sequence[str]) -> list[list[Row[Any]] | Exception]:
-        query = select(items).where(items.c.sale_id.in_(sorted(set(sale_ids)))).order_by(items.c.id)
-        async with self._database.read() as connection:
-            rows = list(await connection.execute(query))
-        return [[row for row in rows if row.sale_id == sale_id] for sale_id in sale_ids]
+        found = await self._rows(select(items).where(items.c.sale_id.in_(sorted(set(sale_ids)))).order_by(items.c.id))
+        if isinstance(found, Exception):
+            return [found] * len(sale_ids)
+        return [[row for row in found if row.sale_id == sale_id] for sale_id in sale_ids]
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]] | Exception:
+        """The rows, or why the database is away: that is for all who asked, nobody need ask again alone."""
+        try:
+            async with self._database.read() as connection:
+                rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+                return rows
+        except Exception as error:
+            if not is_away(error):
+                raise
+            return error

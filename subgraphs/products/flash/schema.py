@@ -157,7 +157,7 @@ class FlashMutation:
 
 
 async def ticket_news(info: Info, id: str) -> AsyncIterator[QueueTicket]:
-    """The caller's ticket now, and whenever its place, status or token is another; LEFT is the last of it."""
+    """The caller's ticket now, and whenever its place, status or token is another, until the sale is over for him."""
     context = info.context
     user, lines = context.identity.require_user(), context.flash.lines
     ticket_id = local_id("QueueTicket", id, field=["id"])
@@ -173,7 +173,7 @@ async def ticket_news(info: Info, id: str) -> AsyncIterator[QueueTicket]:
             if ticket != told:
                 told = ticket
                 yield ticket
-            if ticket.status is QueueTicketStatus.LEFT:
+            if ticket.status is QueueTicketStatus.LEFT or (line.is_over and not ticket.admission_token):
                 return
             await line.news(row, _pause_of(ticket))
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from db.session import Database
 from subgraphs.kit.identity import CLAIMS_HEADER, sign_claims
 from subgraphs.kit.ids import global_id
 from subgraphs.products.flash.line import Counters, Line
@@ -77,7 +79,7 @@ async def test_each_hears_his_place_and_his_turn(world: World) -> None:
     await step(sale, 2 * 60 * 60)
     await watchers.all_heard(lambda heard: heard[-1]["status"] in ("LEFT", "EXPIRED"))
     assert [heard[-1]["status"] for heard in watchers.heard[6:]] == ["LEFT"] * 2
-    await watchers.leave()
+    await watchers.ended()
 
 
 async def test_the_end_of_the_sale_ends_the_stream(world: World) -> None:
@@ -145,6 +147,28 @@ async def test_a_line_that_cannot_be_followed_is_an_error_and_no_silence(
     watchers = Watchers(world, [await sale.buyer() for _ in range(2)])
     await watchers.ended()
     assert [heard[-1][0]["extensions"]["code"] for heard in watchers.heard] == ["SERVICE_UNAVAILABLE"] * 2
+
+
+async def test_a_database_that_is_away_fails_all_who_asked_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One attempt for all of them: were it one after the other, the last would wait for minutes."""
+    sale = await open_sale(world, units=1)
+    user, ticket = await sale.buyer()
+    attempts = 0
+
+    def away(self: Database) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise PoolTimeout("no connection is free")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "read", away)
+        asked = (sale.flash.lines.ticket(ticket, user) for _ in range(50))
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(each) for each in found} == {PoolTimeout}
+    assert attempts <= 2
+    assert await sale.flash.lines.ticket(ticket, user) is not None
 
 
 async def test_anothers_ticket_is_not_watched(world: World) -> None:
