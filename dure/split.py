@@ -20,6 +20,7 @@ from dure.settings import Settings
 
 STOP_SECONDS = 8
 READY_SECONDS = 90
+SETTLED_SECONDS = 60
 ROUTER = ("part", "router")
 
 
@@ -79,12 +80,15 @@ class Part:
     async def keep_running(self) -> None:
         pause = 0.5
         while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "dure", *self._command, start_new_session=True
             )
             code = await self._process.wait()
             if self._stopping.is_set():
                 return
+            if asyncio.get_running_loop().time() - began > SETTLED_SECONDS:
+                pause = 0.5  # what ran for so long has no reason to die again at once
             console.print(f"[yellow]{self.name} ended with code {code}; starting it again[/yellow]")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)

@@ -20,7 +20,7 @@ import aiohttp
 from dure.demo.client import Shop
 from tests.support.process import free_port
 
-START_SECONDS = 90
+START_SECONDS = 180
 
 
 @dataclass

@@ -274,6 +274,7 @@ async def without_database(shop: SplitShop, variant: Variant) -> None:
     await paid(shop, await placed(shop, variant, key))
 
 
+@pytest.mark.timeout(600)  # fifteen processes start, and six of them twice
 async def test_what_users_can_do_while_something_is_down(tmp_path: Path, subtests: pytest.Subtests) -> None:
     async with split_shop(tmp_path) as shop:
         async with visiting(shop.process.url) as visitor:
