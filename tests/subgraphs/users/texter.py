@@ -1,4 +1,4 @@
-"""A process that sends the texts that are due, for a test that kills it: its provider writes what it takes to a file."""
+"""A process that sends the texts that are due, for a test that kills it: its provider writes down what it takes."""
 
 from __future__ import annotations
 
