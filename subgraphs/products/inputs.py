@@ -23,7 +23,7 @@ MAX_FILTER_VALUES = 100
 """Of which one must hold."""
 
 MAX_CONDITIONS = 10
-"""That must all hold: each is a look into a table for every product."""
+"""That must all hold, of all kinds together: each is a table more in a query, and the ways to join them explode."""
 
 
 @strawberry.input
@@ -108,9 +108,10 @@ def filter_of(given: ProductFilter | None, currency: str) -> Filter:
     """The filter inside, its categories not widened to their descendants yet."""
     if not given:
         return Filter()
+    _check_conditions(given)
     return Filter(
         category_ids=_named("Category", given.category_ids),
-        nutrient_ids=_named("Nutrient", given.nutrient_ids, most=MAX_CONDITIONS),
+        nutrient_ids=_named("Nutrient", given.nutrient_ids),
         nutrient_amounts=_amounts(given.nutrient_amounts),
         partner_ids=_named("Partner", given.partner_ids),
         attributes=_attributes(given.attributes),
@@ -136,7 +137,7 @@ def _amounts(
     given: Sequence[NutrientAmountFilterInput] | None,
 ) -> list[tuple[str, int | None, int | None]] | None:
     wanted = [each.nutrient_id for each in given] if isinstance(given, list) else None
-    ids = _named("Nutrient", wanted, most=MAX_CONDITIONS)
+    ids = _named("Nutrient", wanted)
     if ids is None or given is None:
         return None
     return [
@@ -152,23 +153,28 @@ def _amounts(
 def _attributes(given: Sequence[AttributeFilterInput] | None) -> list[tuple[str, list[str]]] | None:
     if not isinstance(given, list):
         return None
-    _check_count(given, MAX_CONDITIONS)
     for each in given:
-        _check_count(each.values, MAX_FILTER_VALUES)
+        _check_count(each.values)
     return [(each.name, each.values) for each in given]
 
 
-def _named(type_name: str, ids: Sequence[strawberry.ID] | None, most: int = MAX_FILTER_VALUES) -> list[str] | None:
+def _named(type_name: str, ids: Sequence[strawberry.ID] | None) -> list[str] | None:
     """The ULIDs of the ids of this type; None if the filter was not given. The nonsense among them matches nothing."""
     if not isinstance(ids, list):
         return None
-    _check_count(ids, most)
+    _check_count(ids)
     return [named_id(type_name, each) or "" for each in ids]
 
 
-def _check_count(given: Sequence[object], most: int) -> None:
-    if len(given) > most:  # leaving out the rest would find what was not asked for
-        raise Rejected("INVALID", f"At most {most} of one kind can be asked for.", ["filter"])
+def _check_count(given: Sequence[object]) -> None:
+    if len(given) > MAX_FILTER_VALUES:  # leaving out the rest would find what was not asked for
+        raise Rejected("INVALID", f"At most {MAX_FILTER_VALUES} values can be asked for.", ["filter"])
+
+
+def _check_conditions(given: ProductFilter) -> None:
+    kinds = (given.nutrient_ids, given.nutrient_amounts, given.attributes)
+    if sum(len(each) for each in kinds if isinstance(each, list)) > MAX_CONDITIONS:
+        raise Rejected("INVALID", f"At most {MAX_CONDITIONS} nutrients and attributes can be asked for.", ["filter"])
 
 
 def _local(type_name: str, ids: Sequence[strawberry.ID], name: str) -> list[str]:

@@ -246,6 +246,15 @@ async def test_more_conditions_than_can_be_looked_up_are_refused(
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
+async def test_conditions_of_all_kinds_count_together(shelf: Shelf) -> None:
+    """And as many as are allowed are answered in time, with their facets."""
+    form, amount = {"name": "form", "values": ["capsule"]}, {"nutrientId": "x", "min": "1"}
+    most = {"nutrientIds": ["x"] * 3, "nutrientAmounts": [amount] * 3, "attributes": [form] * 4}
+    assert (await shelf.search(**most))["totalCount"] == 0
+    answer = await shelf.world.ask(SEARCH, f={**most, "attributes": [form] * 5})
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
 async def test_a_character_that_cannot_be_kept_finds_nothing_or_is_refused(shelf: Shelf) -> None:
     """PostgreSQL has no U+0000."""
     for filter in (
