@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
+from subgraphs.products.media import uploads as module
 from subgraphs.products.media.models import uploads
 from subgraphs.products.media.pictures import MAX_BYTES
-from tests.subgraphs.products.conftest import World
+from tests.subgraphs.products.conftest import World, bare
 from tests.subgraphs.products.media.conftest import Gallery
 from tests.subgraphs.products.media.test_pictures import picture
 
@@ -151,3 +153,34 @@ async def test_an_address_is_good_for_its_upload_and_a_while(in_folder: Gallery)
 async def test_nothing_but_pictures_is_served(in_folder: Gallery, name: str) -> None:
     await in_folder.upload(picture())
     assert (await in_folder.shown(f"https://shop.example/media/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize("place", ["products.media.after_publish", "products.media.after_discard"])
+async def test_what_was_interrupted_is_done_again(
+    in_folder: Gallery, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def stop(name: str) -> None:
+        if name == place:
+            raise Killed
+
+    upload = await in_folder.upload(picture())
+    media = in_folder.media()
+    monkeypatch.setattr(module, "failpoint", stop)
+    seller = Identity(in_folder.world.seller, scopes=frozenset({"products:write"}))
+    if place.endswith("publish"):
+        with pytest.raises(Killed):
+            await media.prepare(seller, [bare(upload)])
+        assert await statuses(in_folder.world) == ["PENDING"]
+        monkeypatch.undo()
+        assert (await in_folder.enter(upload))["userErrors"] == []
+    else:
+        in_folder.world.clock.move(timedelta(days=2))
+        with pytest.raises(Killed):
+            await media.collect()
+        assert await statuses(in_folder.world) == ["DROPPED"]
+        monkeypatch.undo()
+        assert await media.collect() == 1
+        assert await statuses(in_folder.world) == []
