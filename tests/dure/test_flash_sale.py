@@ -18,8 +18,10 @@ from benchmarks.flash import rush, verify
 from benchmarks.flash.rush import Plan, State, Trouble
 from db.session import Database
 from dure.databases import until_told
+from dure.demo_data import flash as demo_sale
 from dure.settings import Settings
-from tests.dure.shop import ShopProcess
+from subgraphs.kit.ids import global_id
+from tests.dure.shop import ShopProcess, visiting
 from tests.dure.test_demo import per_subgraph
 
 pytestmark = pytest.mark.e2e
@@ -55,7 +57,7 @@ async def sell(process: ShopProcess, database_of: Callable[[str], str], troubles
     file = await asyncio.to_thread(seeded, process)
     await process.start()
     await until_told(settings_of(process))
-    plan = Plan(json.loads(file.read_bytes()), UNITS, opening=2, within=60, troubles=troubles)
+    plan = Plan(json.loads(file.read_bytes()), UNITS, opening=2, within=120, troubles=troubles)
     async with Database(database_of("products")) as products:
         state = await rush.run(process.url, products, plan)
     assert verify.problems(await verify.facts(database_of, state.sale_id), UNITS, state.told) == []
@@ -83,6 +85,7 @@ async def test_on_sqlite(tmp_path: Path) -> None:
     process = ShopProcess(tmp_path, QUICK)
     try:
         state = await sell(process, lambda name: f"sqlite+aiosqlite:///{tmp_path}/{name}.sqlite", [killed(process)])
+        await the_demos_own_sale_is_there(process.url)
     finally:
         await process.stop()
     check(state)
@@ -108,6 +111,15 @@ async def test_on_servers_with_a_flushed_redis(tmp_path: Path, postgres_url: str
     finally:
         await process.stop()
     check(state)
+
+
+async def the_demos_own_sale_is_there(url: str) -> None:
+    """Every new shop has one to try, at less than the usual price."""
+    async with visiting(url) as anyone:
+        sale = (await anyone.ask("flash_sale", id=global_id("FlashSale", demo_sale.SALE_ID))).data["flashSale"]
+    (item,) = sale["items"]
+    assert (sale["status"] in ("SCHEDULED", "OPEN"), item["remainingQuantity"]) == (True, demo_sale.UNITS)
+    assert int(item["salePrice"]["amount"]) < int(item["variant"]["price"]["amount"])
 
 
 def check(state: State) -> None:
