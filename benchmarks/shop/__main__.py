@@ -129,10 +129,10 @@ def show(results: Mapping[str, dict[str, Any]]) -> None:
 def write(results: Mapping[str, dict[str, Any]]) -> None:
     """Into ``latest.json``; modes that were not measured keep what they had."""
     kept: dict[str, Any] = orjson.loads(RESULTS.read_bytes()) if RESULTS.exists() else {}
-    details = kept.get("details", {}) | results
+    now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    details = kept.get("details", {}) | {mode: {"measured": now, **each} for mode, each in results.items()}
     written = {
         "purchases_per_second": {mode: each["purchases_per_second"] for mode, each in details.items()},
-        "measured": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "details": details,
     }
