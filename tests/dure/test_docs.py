@@ -95,7 +95,9 @@ def test_every_event_is_told_with_its_consumers() -> None:
         assert Path(f"schema/events/{type}.schema.json") in files
         takers = {name for name, entry in subgraphs.ALL.items() if payload in entry.consumes}
         takers |= {"router"} if payload in TAKES else set()
-        taken = {name for name in (*subgraphs.ALL, "router") if f"{name}-takes-{payload.__name__}" in document["operations"]}
+        taken = {
+            name for name in (*subgraphs.ALL, "router") if f"{name}-takes-{payload.__name__}" in document["operations"]
+        }
         assert taken == takers
 
 
