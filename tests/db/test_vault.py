@@ -83,6 +83,7 @@ def test_an_index_finds_equal_texts_of_one_place_under_one_secret() -> None:
         (f"{ONE},{ONE}", INDEX, "each name once"),
         (ONE, "short", "index key"),
     ],
+    ids=["none", "short", "no base64", "upper case", "twice", "index"],
 )
 def test_keys_that_cannot_be_used_are_refused_without_being_shown(keys: str, index: str, reason: str) -> None:
     with pytest.raises(BadKeys, match=reason) as refusal:
