@@ -91,7 +91,8 @@ class Part:
                 pause = 0.5  # what ran for so long has no reason to die again at once
             console.print(f"[yellow]{self.name} ended with code {code}; starting it again[/yellow]")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
             pause = min(pause * 2, 10)
 
     async def stop(self) -> None:
@@ -102,7 +103,8 @@ class Part:
         with suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 process.kill()

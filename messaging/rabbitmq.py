@@ -181,7 +181,8 @@ class _Publisher:
         connection, self._connection, self._exchange = self._connection, None, None
         if connection is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(connection.close(), CONNECT_SECONDS)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await connection.close()
 
     async def close(self) -> None:
         self._closed = True
@@ -227,7 +228,8 @@ class _RabbitSubscription:
                 "refused", queue=self._queue.name, type=message.type, attempt=message.attempt, error=repr(error)
             )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._delay(message.attempt))
+                async with asyncio.timeout(self._delay(message.attempt)):
+                    await self._stopping.wait()
             await incoming.nack(requeue=True)
         else:
             await incoming.ack()
@@ -237,11 +239,13 @@ class _RabbitSubscription:
             return
         self._stopping.set()
         with contextlib.suppress(*_LOST):
-            await asyncio.wait_for(self._queue.cancel(self._tag), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._queue.cancel(self._tag)
         if self._busy:
             await asyncio.wait(self._busy, timeout=GRACE_SECONDS)
         with contextlib.suppress(*_LOST):
-            await asyncio.wait_for(self._channel.close(), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._channel.close()
 
 
 def _unpack(incoming: AbstractIncomingMessage) -> Message:

@@ -148,8 +148,10 @@ class Relay:
         return self._published - before
 
     async def _rest(self) -> None:
+        # Not wait_for: on Python 3.11 it loses a cancellation that comes at the moment of the wake.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._woken.wait()
 
     async def _step(self) -> int:
         """Mark what is confirmed, lease the next rows and start to publish them; how many were leased."""

@@ -267,6 +267,7 @@ class ProductInput(Struct, kw_only=True, rename="camel"):
     description: str | UnsetType | None = UNSET
     nutrients: list[NutrientAmountInput] | UnsetType | None = UNSET
     selling_plan_ids: list[str] | UnsetType | None = UNSET
+    media_upload_ids: list[str] | UnsetType | None = UNSET
 
 
 class ProductUpdateProductUpdateProductVariants(Struct, frozen=True, rename="camel"):

@@ -35,7 +35,9 @@ class Alarm:
     async def wait(self, seconds: float) -> None:
         """Until somebody rings, or for ``seconds`` at most."""
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            # Not wait_for: on Python 3.11 it loses a cancellation that comes at the moment of the ring.
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return
         finally:

@@ -42,11 +42,16 @@ BOMBS = {
 
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_a_bomb_is_refused_at_once(bomb: str) -> None:
-    """A client's error in milliseconds (measured: 5 to 90; the bound leaves room for a busy machine)."""
+    """A client's error in milliseconds (measured: 5 to 90; the best of three leaves room for a busy machine)."""
+    assert min([await refused(BOMBS[bomb]) for _ in range(3)]) < 0.5
+
+
+async def refused(bomb: str) -> float:
+    """Processor seconds that its refusal took, by a router that has not seen it before."""
     app = router(subgraphs(), Settings())
     await post(app, "{me{id}}")
     started = time.process_time()
-    answer = await post(app, BOMBS[bomb], accept="application/graphql-response+json")
+    answer = await post(app, bomb, accept="application/graphql-response+json")
     spent = time.process_time() - started
     assert answer.status == 400
     assert answer.json["errors"][0]["extensions"]["code"] in (
@@ -54,8 +59,8 @@ async def test_a_bomb_is_refused_at_once(bomb: str) -> None:
         "GRAPHQL_VALIDATION_FAILED",
         "GRAPHQL_PARSE_FAILED",
     )
-    assert spent < 0.5
     assert (await post(app, "{me{name}}")).json == {"data": {"me": {"name": "Ada"}}}
+    return spent
 
 
 async def test_what_only_looks_like_a_bomb_is_answered() -> None:

@@ -77,3 +77,15 @@ def test_urls_name_the_subgraph_and_secrets_have_no_default(tmp_path: Path, monk
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValidationError):
         CommonSettings.model_validate({})
+
+
+async def test_whoever_is_cancelled_at_the_moment_of_the_ring_is_cancelled() -> None:
+    """A worker that missed it would go on, and its process with it."""
+    alarm = Alarm()
+    waiting = asyncio.create_task(alarm.wait(30))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    alarm.ring()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
