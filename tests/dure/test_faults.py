@@ -274,12 +274,24 @@ async def without_database(shop: SplitShop, variant: Variant) -> None:
     await paid(shop, await placed(shop, variant, key))
 
 
+async def warmed(shop: SplitShop, variant: Variant) -> None:
+    """Every part has taken part in an order: the first one may take longer than a fetch may."""
+    key = word()
+
+    async def is_taken() -> bool:
+        return not (await place(shop, variant, key)).get("errors")
+
+    await eventually(is_taken, timeout=60)
+    await paid(shop, await placed(shop, variant, key))
+
+
 @pytest.mark.timeout(600)  # fifteen processes start, and six of them twice
 async def test_what_users_can_do_while_something_is_down(tmp_path: Path, subtests: pytest.Subtests) -> None:
     async with split_shop(tmp_path) as shop:
         async with visiting(shop.process.url) as visitor:
             variant = await choose(visitor, at_least=30)
         await eventually(shop.whole)
+        await warmed(shop, variant)
         for name in SUBGRAPHS:
             with subtests.test(msg=f"{name} stopped"):
                 await stopped(shop, name, variant)
