@@ -35,7 +35,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from subgraphs.kit.execution.completion import Field, complete_abstract, complete_list, complete_object, select
 from subgraphs.kit.execution.fields import FieldInfo, compile_field
 from subgraphs.kit.execution.leaves import compile_leaf
-from subgraphs.kit.execution.run import Run, Slot
+from subgraphs.kit.execution.run import Facts, Run, Slot
 from subgraphs.kit.execution.variables import Variables
 
 MAX_VARIANTS = 32
@@ -102,17 +102,17 @@ class Operation:
         self.schema = schema
         self.converter = converter
         self.node = node
-        self.fragment_definitions = {
+        definitions = {
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
         }
-        self.fragments = {name: FragmentDetails(each) for name, each in self.fragment_definitions.items()}
-        self.variables = Variables(schema, tuple(node.variable_definitions or ()))
+        self.fragments = {name: FragmentDetails(each) for name, each in definitions.items()}
+        self.facts = Facts(schema, node, definitions, Variables(schema, tuple(node.variable_definitions or ())))
         self._conditions = sorted(conditions)
         self._variants: OrderedDict[tuple[Any, ...], Variant] = OrderedDict()
 
     def prepare(self, context: Any, inputs: dict[str, Any] | None) -> Run | ExecutionResult | None:
         """A run on these variables; or what refuses them; None when a condition has no value (graphql-core tells)."""
-        coerced = self.variables.coerce(inputs or {})
+        coerced = self.facts.variables.coerce(inputs or {})
         if isinstance(coerced, list):
             return ExecutionResult(None, coerced)
         values = tuple(coerced.get(name) for name in self._conditions)
@@ -123,11 +123,11 @@ class Operation:
             variant = self._variants[values] = Variant(self, dict(zip(self._conditions, values, strict=True)))
             if len(self._variants) > MAX_VARIANTS:
                 self._variants.popitem(last=False)
-        return Run(variant, context, inputs or {}, coerced)
+        return Run(self.facts, variant.root, context, inputs or {}, coerced)
 
     async def run(self, run: Run) -> ExecutionResult:
         """Execute: the root fields of a mutation one after the other, all else as it comes."""
-        fields = run.variant.root
+        fields = run.root
         data = run.data
         assert data is not None
         if self.node.operation is OperationType.MUTATION:
@@ -189,8 +189,8 @@ class Variant:
         elif isinstance(inner, GraphQLList):
             slot.complete = complete_list(self._slot(inner.of_type, about, where), where)
         elif is_abstract_type(inner):
-            slot.complete = complete_abstract(inner, slot, about, self)
+            slot.complete = complete_abstract(inner, slot, about, self.operation.schema, self.subfields)
         else:
             assert isinstance(inner, GraphQLObjectType)
-            slot.complete = complete_object(inner, slot, about, self)
+            slot.complete = complete_object(inner, slot, about, self.subfields)
         return slot

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from graphql import GraphQLAbstractType, GraphQLError, GraphQLObjectType, default_type_resolver
+from graphql import (
+    FieldNode,
+    GraphQLAbstractType,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    default_type_resolver,
+)
 from graphql.pyutils import inspect, is_awaitable
 from graphql.pyutils.is_iterable import is_iterable
 from strawberry.schema.schema_converter import GraphQLCoreConverter
@@ -15,12 +22,11 @@ from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from subgraphs.kit.execution.fields import Call, FieldInfo, Read
 from subgraphs.kit.execution.run import KINDS, Position, Run, Slot, is_async_iterable
 
-if TYPE_CHECKING:
-    from subgraphs.kit.execution.compile import Variant
-
 Complete = Callable[[Run, Any, Position], None]
 Field = tuple[str, Read | None, Call | None, Slot]
 """The response key, the value's reader or (else) resolver, and how it is completed."""
+Subfields = Callable[[GraphQLObjectType, list[FieldNode]], list[Field]]
+"""What some fields select of an object of a type."""
 
 
 def select(run: Run, fields: Sequence[Field], source: Any, out: dict[str, Any], frame: Position | None) -> None:
@@ -71,7 +77,7 @@ async def _collect(source: Any) -> list[Any]:
     return [each async for each in source]
 
 
-def complete_object(type_: GraphQLObjectType, slot: Slot, about: FieldInfo, variant: Variant) -> Complete:
+def complete_object(type_: GraphQLObjectType, slot: Slot, about: FieldInfo, subfields: Subfields) -> Complete:
     """The object's selected fields, compiled when the first such object comes."""
     fields: list[Field] | None = None
     check = _type_check(type_, about)
@@ -89,7 +95,7 @@ def complete_object(type_: GraphQLObjectType, slot: Slot, about: FieldInfo, vari
     def go(run: Run, value: Any, position: Position) -> None:
         nonlocal fields
         if fields is None:
-            fields = variant.subfields(type_, slot.nodes)
+            fields = subfields(type_, slot.nodes)
         out: dict[str, Any] = {}
         position[1][position[2]] = out
         select(run, fields, value, out, position)
@@ -127,7 +133,9 @@ def _type_check(type_: GraphQLObjectType, about: FieldInfo) -> Callable[[Run, An
     return check
 
 
-def complete_abstract(type_: GraphQLAbstractType, slot: Slot, about: FieldInfo, variant: Variant) -> Complete:
+def complete_abstract(
+    type_: GraphQLAbstractType, slot: Slot, about: FieldInfo, schema: GraphQLSchema, subfields: Subfields
+) -> Complete:
     """By the type's own resolver; once a class for Strawberry's own, which look at nothing but the class."""
     resolve_type = type_.resolve_type or default_type_resolver
     by_name: dict[str, Complete] = {}
@@ -136,9 +144,9 @@ def complete_abstract(type_: GraphQLAbstractType, slot: Slot, about: FieldInfo, 
     custom = bool(getattr(definition, "resolve_type", None))
 
     def named(name: Any, value: Any) -> Complete:
-        runtime_type = _valid_type(name, type_, value, slot, variant)
+        runtime_type = _valid_type(name, type_, value, slot, schema)
         if runtime_type.name not in by_name:
-            by_name[runtime_type.name] = complete_object(runtime_type, slot, about, variant)
+            by_name[runtime_type.name] = complete_object(runtime_type, slot, about, subfields)
         return by_name[runtime_type.name]
 
     def complete(run: Run, value: Any, position: Position) -> None:
@@ -151,7 +159,7 @@ def complete_abstract(type_: GraphQLAbstractType, slot: Slot, about: FieldInfo, 
             run.pending.append((_named(name, value), _by_pair(slot, named), position))
             return
         inner = named(name, value)
-        if not custom and not hasattr(value, TYPE_CAST_ATTRIBUTE) and _is_class_of(name, value, variant):
+        if not custom and not hasattr(value, TYPE_CAST_ATTRIBUTE) and _is_class_of(name, value, schema):
             by_class[value.__class__] = inner
         inner(run, value, position)
 
@@ -170,9 +178,9 @@ def _by_pair(slot: Slot, named: Callable[[Any, Any], Complete]) -> Slot:
     return Slot(slot.nullable, slot.nodes, slot.where, complete=complete)
 
 
-def _is_class_of(name: Any, value: Any, variant: Variant) -> bool:
+def _is_class_of(name: Any, value: Any, schema: GraphQLSchema) -> bool:
     """Whether the value's class alone decides on its type: it is the type's own, not one of a generic type's."""
-    type_ = variant.operation.schema.get_type(str(name))
+    type_ = schema.get_type(str(name))
     definition = type_.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF) if type_ else None
     return (
         isinstance(definition, StrawberryObjectDefinition)
@@ -182,14 +190,15 @@ def _is_class_of(name: Any, value: Any, variant: Variant) -> bool:
     )
 
 
-def _valid_type(name: Any, type_: GraphQLAbstractType, value: Any, slot: Slot, variant: Variant) -> GraphQLObjectType:
+def _valid_type(
+    name: Any, type_: GraphQLAbstractType, value: Any, slot: Slot, schema: GraphQLSchema
+) -> GraphQLObjectType:
     if name is None or not isinstance(name, str):
         raise GraphQLError(
             f"Abstract type '{type_}' must resolve to an Object type at runtime for field '{slot.where}'"
             f" with value {inspect(value)}, received '{inspect(name)}'.",
             slot.nodes,
         )
-    schema = variant.operation.schema
     runtime_type = schema.get_type(name)
     if not isinstance(runtime_type, GraphQLObjectType):
         raise GraphQLError(f"Abstract type '{type_}' was resolved to '{name}', which is no object type.", slot.nodes)

@@ -45,17 +45,17 @@ class FieldInfo:
         keys = path_of(position)
         for key in keys[:-1]:
             path = CorePath(path, key, None)
-        operation = run.variant.operation
+        facts = run.facts
         return GraphQLResolveInfo(
             self.nodes[0].name.value,
             self.nodes,
             self.field.type,
             self.parent_type,
             CorePath(path, keys[-1], self.parent_type.name),
-            operation.schema,
-            operation.fragment_definitions,
+            facts.schema,
+            facts.fragment_definitions,
             None,
-            operation.node,
+            facts.node,
             run.variable_values,
             run.context,
             is_awaitable,

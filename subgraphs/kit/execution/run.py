@@ -13,13 +13,20 @@ from functools import cached_property
 from inspect import isasyncgen
 from typing import TYPE_CHECKING, Any
 
-from graphql import FieldNode, GraphQLError, located_error
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    located_error,
+)
 from graphql.pyutils import Undefined
+
+from subgraphs.kit.execution.variables import Variables
 
 if TYPE_CHECKING:
     from graphql.execution.values import VariableValues
-
-    from subgraphs.kit.execution.compile import Variant
 
 Position = tuple[Any, Any, Any, bool]
 """The holding position (None at the root), the container, the key in it, and whether null may stand there."""
@@ -59,13 +66,26 @@ class Slot:
 Pending = tuple[Any, Slot, Position]
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an operation before it runs."""
+
+    schema: GraphQLSchema
+    node: OperationDefinitionNode
+    fragment_definitions: dict[str, FragmentDefinitionNode]
+    variables: Variables
+
+
 class Run:
-    """The state of one execution."""
+    """The state of one execution. ``root``: the operation's compiled fields."""
 
-    __slots__ = ("__dict__", "coerced", "context", "data", "errors", "inputs", "nulled", "pending", "variant")
+    __slots__ = ("__dict__", "coerced", "context", "data", "errors", "facts", "inputs", "nulled", "pending", "root")
 
-    def __init__(self, variant: Variant, context: Any, inputs: dict[str, Any], coerced: dict[str, Any]) -> None:
-        self.variant = variant
+    def __init__(
+        self, facts: Facts, root: Sequence[Any], context: Any, inputs: dict[str, Any], coerced: dict[str, Any]
+    ) -> None:
+        self.facts = facts
+        self.root = root
         self.context = context
         self.inputs = inputs
         self.coerced = coerced
@@ -77,7 +97,7 @@ class Run:
     @cached_property
     def variable_values(self) -> VariableValues:
         """The variables with their sources, as graphql-core's own functions want them."""
-        return self.variant.operation.variables.with_sources(self.inputs)
+        return self.facts.variables.with_sources(self.inputs)
 
     def fail(self, error: Exception, nodes: Sequence[FieldNode], position: Position) -> None:
         """Record the error of a position, and null the nearest position that may be null.
