@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.statements import insert_ignore
-from messaging.events import EventData
-from messaging.events.delivery import ReturnShipmentChanged
 from messaging.events.orders import ReturnChanged
-from messaging.outbox import record
-from subgraphs.delivery.addresses import SOURCE
 from subgraphs.delivery.domain import WAITING, ShipmentDirection, ShipmentStatus, add_business_days
-from subgraphs.delivery.models import outbox, shipment_lines, shipments
+from subgraphs.delivery.models import shipment_lines, shipments
+from subgraphs.delivery.service import announce_shipments
 from subgraphs.kit.ids import new_ulid
 
 PICKUP_DAYS = 2
@@ -77,12 +74,4 @@ async def _change(
         return
     changed = update(shipments).where(shipments.c.id == row.id)
     await tx.execute(changed.values(status=status.value, version=shipments.c.version + 1, **values))
-    after = (await tx.execute(select(shipments).where(shipments.c.id == row.id))).one()
-    await record(tx, outbox, SOURCE, [return_shipment_changed(after, now)])
-
-
-def return_shipment_changed(row: Row[Any], now: datetime) -> EventData:
-    """What is told of a return's parcel as it is now."""
-    return ReturnShipmentChanged(
-        return_id=row.return_id, shipment_id=row.id, version=row.version, status=row.status, occurred_at=now
-    )
+    await announce_shipments(tx, [row.id], now)

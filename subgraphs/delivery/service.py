@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Database
 from messaging.events import EventData
-from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
+from messaging.events.delivery import ReturnShipmentChanged, ShipmentChanged, ShippingProfileChanged
 from messaging.outbox import record
 from subgraphs.delivery.addresses import SOURCE
 from subgraphs.delivery.domain import (
@@ -35,7 +35,6 @@ from subgraphs.delivery.models import (
     shipments,
     tracking_events,
 )
-from subgraphs.delivery.returns import return_shipment_changed
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.idempotency import Request, answer, claim
@@ -262,7 +261,8 @@ async def may_handle(tx: AsyncConnection, who: Identity, seller_id: str) -> bool
 
 
 async def announce_shipments(tx: AsyncConnection, shipment_ids: Sequence[str], now: datetime) -> None:
-    """Record ShipmentChanged for these shipments as they are in this transaction; note orders that are done."""
+    """Tell of these shipments as they are in this transaction, each as its order's or its return's; note orders that
+    are done."""
     rows = (await tx.execute(select(shipments).where(shipments.c.id.in_(shipment_ids)))).all()
     order_ids = sorted({row.order_id for row in rows if row.order_id})
     siblings: dict[str, list[ShipmentStatus]] = {order_id: [] for order_id in order_ids}
@@ -270,7 +270,7 @@ async def announce_shipments(tx: AsyncConnection, shipment_ids: Sequence[str], n
     for row in await tx.execute(query):
         siblings[row.order_id].append(ShipmentStatus(row.status))
     events: list[EventData] = [
-        return_shipment_changed(row, now)
+        _return_shipment_changed(row, now)
         if row.return_id
         else _shipment_changed(row, siblings.get(row.order_id or ""), now)
         for row in rows
@@ -291,6 +291,12 @@ def _shipment_changed(row: Row[Any], siblings: list[ShipmentStatus] | None, now:
         pledge_id=row.pledge_id,
         order_fulfillment=fulfillment(siblings).value if siblings else None,
         order_delivered=all_delivered(siblings) if siblings else False,
+    )
+
+
+def _return_shipment_changed(row: Row[Any], now: datetime) -> ReturnShipmentChanged:
+    return ReturnShipmentChanged(
+        return_id=row.return_id, shipment_id=row.id, version=row.version, status=row.status, occurred_at=now
     )
 
 
