@@ -93,14 +93,8 @@ def build(
         Worker("users.consumer", consumer.run),
         _repeating("users.waiting", lambda: _release_waiting(deps), WAITING_SECONDS),
         _repeating("users.tidy", lambda: _tidy(deps), TIDY_SECONDS),
+        *_senders(runtime, chosen, mail_alarm, texter),
     ]
-    if (send := _transport(runtime, chosen)) is not None:
-        in_development = send is mail.into_development_outbox
-        mailer = mail.Mailer(database, send, sender=chosen.mail_from, now=runtime.now, keep_bodies=in_development)
-        workers.append(_repeating("users.mail", mailer.send_due, MAIL_SECONDS, mail_alarm))
-    if texter is not None:
-        sending = texts.Texter(database, texter, runtime.now)
-        workers.append(_repeating("users.texts", sending.send_due, MAIL_SECONDS))
     app = http_app(NAME, endpoint, database)
     _add_routes(app, runtime, keys)
     return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit)
@@ -120,6 +114,21 @@ def _add_routes(app: FastAPI, runtime: Runtime, keys: SigningKeys) -> None:
             return await mail.sent_to(runtime.database, to.strip().lower())
 
         app.add_api_route("/dev/mails", mails, methods=["GET"])
+
+
+def _senders(runtime: Runtime, settings: Settings, mail_alarm: Alarm, texter: texts.Sender | None) -> list[Worker]:
+    """Those who carry letters and texts out of the house, as far as there is a way."""
+    workers = []
+    if (send := _transport(runtime, settings)) is not None:
+        in_development = send is mail.into_development_outbox
+        mailer = mail.Mailer(
+            runtime.database, send, sender=settings.mail_from, now=runtime.now, keep_bodies=in_development
+        )
+        workers.append(_repeating("users.mail", mailer.send_due, MAIL_SECONDS, mail_alarm))
+    if texter is not None:
+        sending = texts.Texter(runtime.database, texter, runtime.now)
+        workers.append(_repeating("users.texts", sending.send_due, MAIL_SECONDS))
+    return workers
 
 
 def _transport(runtime: Runtime, settings: Settings) -> mail.Send | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,11 +35,8 @@ async def audit(connection: AsyncConnection) -> list[Violation]:
 _Query = Select[*tuple[object, ...]]
 
 
-def _queries() -> Sequence[tuple[str, _Query]]:
+def _of_accounts() -> list[tuple[str, _Query]]:
     unfinished = refresh_tokens.c.used_at.is_(None)
-    application = applications.c
-    live = application.status != "REJECTED"
-    email = deliveries.c.channel == "EMAIL"
     return [
         (
             "users.withdrawn_is_erased: a withdrawn user has neither personal data nor an open session",
@@ -63,6 +58,12 @@ def _queries() -> Sequence[tuple[str, _Query]]:
             .group_by(refresh_tokens.c.session_id)
             .having(func.count() > 1),
         ),
+    ]
+
+
+def _of_notifications() -> list[tuple[str, _Query]]:
+    email = deliveries.c.channel == "EMAIL"
+    return [
         (
             "users.channels: a notification has a delivery to the inbox and by e-mail, whatever became of them",
             select(notifications.c.id)
@@ -88,6 +89,13 @@ def _queries() -> Sequence[tuple[str, _Query]]:
                 or_(deliveries.c.status != "QUEUED", text_messages.c.status != "SENDING"),
             ),
         ),
+    ]
+
+
+def _of_sellers() -> list[tuple[str, _Query]]:
+    application = applications.c
+    live = application.status != "REJECTED"
+    return [
         (
             "users.approved_sells: an approved application has its seller, any other has none",
             select(application.id, application.status).where(
@@ -121,4 +129,4 @@ def _queries() -> Sequence[tuple[str, _Query]]:
     ]
 
 
-_QUERIES = _queries()
+_QUERIES = [*_of_accounts(), *_of_notifications(), *_of_sellers()]
