@@ -27,20 +27,16 @@ from subgraphs.funding.inputs import (
     search_filter,
 )
 from subgraphs.funding.models import categories, comments
+from subgraphs.funding.payloads import CommentPayload, PledgePayload, ProjectPayload, ProjectPostPayload, RewardPayload
 from subgraphs.funding.service import may_see
 from subgraphs.funding.types import (
     Comment,
-    CommentPayload,
     Info,
     Pledge,
-    PledgePayload,
     Project,
     ProjectCategory,
     ProjectConnection,
-    ProjectPayload,
-    ProjectPostPayload,
     Reward,
-    RewardPayload,
     User,
     connection_of,
     pledge_seen,

@@ -19,7 +19,6 @@ from subgraphs.funding.domain import (
     ProjectStatus,
     progress_percent,
 )
-from subgraphs.funding.errors import UserError
 from subgraphs.funding.loaders import Context, counting
 from subgraphs.funding.models import comments, favorites, pledges, posts, projects
 from subgraphs.funding.service import may_see
@@ -498,33 +497,3 @@ def local(type_name: str, given: Any) -> str | None:
     """The ULID in an id of this type; None if it is not one."""
     found = parse_id(given) if isinstance(given, str) else None
     return found[1] if found and found[0] == type_name else None
-
-
-@strawberry.type
-class ProjectPayload:
-    project: Project | None
-    user_errors: list[UserError]
-
-
-@strawberry.type
-class RewardPayload:
-    reward: Reward | None
-    user_errors: list[UserError]
-
-
-@strawberry.type
-class PledgePayload:
-    pledge: Pledge | None
-    user_errors: list[UserError]
-
-
-@strawberry.type
-class CommentPayload:
-    comment: Comment | None
-    user_errors: list[UserError]
-
-
-@strawberry.type
-class ProjectPostPayload:
-    post: ProjectPost | None
-    user_errors: list[UserError]
