@@ -90,7 +90,11 @@ def _as_it_is(settings: Settings) -> Load:
 
 def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator, router: RouterApp) -> ASGIApp:
     simulator.deliver_to(_post_to(built["payments"].app.state.webhooks, "/webhooks/toss"))
-    doors: dict[str, ASGIApp] = {"/webhooks": built["payments"].app, "/media": built["products"].app}
+    doors: dict[str, ASGIApp] = {
+        "/webhooks": built["payments"].app,
+        "/media": built["products"].app,
+        "/avatars": built["users"].app,
+    }
     if settings.dev:
         doors |= {"/dev": built["users"].app, "/provider/": simulator}
     return by_prefix(doors, router)

@@ -78,7 +78,11 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     router.ending_sessions = ending_sessions(make_changes(settings))
     await follow(router, from_file(settings.supergraph_file), router.settings)
     broker = make_broker(settings)
-    doors = {"/webhooks": Forward(url_of(settings, "payments")), "/media": Forward(url_of(settings, "products"))}
+    doors = {
+        "/webhooks": Forward(url_of(settings, "payments")),
+        "/media": Forward(url_of(settings, "products")),
+        "/avatars": Forward(url_of(settings, "users")),
+    }
     if settings.dev:
         doors["/dev"] = Forward(url_of(settings, "users"))
         doors["/provider/"] = Forward(PaymentSettings().provider_url)

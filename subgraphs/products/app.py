@@ -22,6 +22,9 @@ from subgraphs.kit import housekeeping
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.identity import ClaimsVerifier
+from subgraphs.kit.media.routes import FOR_EVER, add_routes
+from subgraphs.kit.media.store import Folder, store_of
+from subgraphs.kit.media.uploads import Uploads
 from subgraphs.kit.pagination import Cursors
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker, repeat
@@ -32,9 +35,8 @@ from subgraphs.products.flash.gate import Gate, InProcessGate, RedisGate
 from subgraphs.products.flash.service import FlashSales, expire_holds
 from subgraphs.products.flash.tokens import AdmissionTokens
 from subgraphs.products.loaders import Context
-from subgraphs.products.media.routes import add_routes
-from subgraphs.products.media.store import Folder, MediaStore, bucket
-from subgraphs.products.media.uploads import Uploads
+from subgraphs.products.media.models import uploads
+from subgraphs.products.media.uploads import FIELD, MAX_UNUSED
 from subgraphs.products.schema import schema
 from subgraphs.products.settings import Settings
 from subgraphs.products.shop import Shop
@@ -63,8 +65,8 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
     chosen = settings or Settings()
     shop = Shop(database, runtime.changes, chosen, runtime.now, relay.wake, _gate(runtime, chosen))
     flash = FlashSales(shop, AdmissionTokens(runtime.common.claims_secret.get_secret_value()))
-    store = _store(runtime, chosen)
-    media = Uploads(shop, store)
+    store = store_of(chosen, runtime.common, "media", chosen.media_url)
+    media = Uploads(database, uploads, store, runtime.now, field=FIELD, max_unused=MAX_UNUSED)
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
     claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
 
@@ -91,15 +93,8 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
     ]
     app = http_app(NAME, endpoint, database)
     if isinstance(store, Folder):
-        add_routes(app, store, runtime.now)
+        add_routes(app, store, runtime.now, "/media", FOR_EVER)
     return Subgraph(NAME, endpoint, app, workers, audit)
-
-
-def _store(runtime: Runtime, settings: Settings) -> MediaStore:
-    if settings.media_s3_bucket:
-        return bucket(settings)
-    secret = runtime.common.claims_secret.get_secret_value()
-    return Folder(runtime.common.data_dir / "media", settings.media_url, secret)
 
 
 def _gate(runtime: Runtime, settings: Settings) -> Gate:

@@ -15,11 +15,11 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from db.statements import after
 from subgraphs.kit.identity import Identity
+from subgraphs.kit.media.uploads import Uploads
 from subgraphs.kit.pagination import Cursors, Page
 from subgraphs.products import models
 from subgraphs.products.flash.models import items
 from subgraphs.products.flash.service import FlashSales
-from subgraphs.products.media.uploads import Uploads
 from subgraphs.products.shop import Shop, Viewer, viewer
 
 K = TypeVar("K", bound=Hashable)

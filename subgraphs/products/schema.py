@@ -28,6 +28,7 @@ from subgraphs.products.flash.types import resolvers as flash_resolvers
 from subgraphs.products.inputs import ProductFilter, ProductInput, draft_of, filter_of
 from subgraphs.products.loaders import CATEGORY, NUTRIENT, Context, PageKey
 from subgraphs.products.media.schema import MediaMutation
+from subgraphs.products.media.uploads import WRITE_SCOPE
 from subgraphs.products.search import ProductSort, Search
 from subgraphs.products.shop import STAFF_SCOPE
 from subgraphs.products.types import (
@@ -385,7 +386,8 @@ async def _prepared(context: Context, given: ProductInput) -> ProductDraft:
     draft = draft_of(given)
     if draft.media_upload_ids:
         check(draft, context.shop.settings.currency)
-        await context.media.prepare(context.identity, draft.media_upload_ids)
+        context.identity.require_scope(WRITE_SCOPE)
+        await context.media.prepare(context.identity.user_id, draft.media_upload_ids)
     return draft
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from subgraphs.kit.media.settings import MediaSettings
 
 
-class Settings(BaseSettings):
+class Settings(MediaSettings):
     """What an operator may want to change."""
 
     model_config = SettingsConfigDict(env_prefix="DURE_PRODUCTS_", extra="ignore")
@@ -42,11 +44,4 @@ class Settings(BaseSettings):
     media_url: str = Field(
         default="http://127.0.0.1:4000/media", description="Where pictures are shown: the shop's own door, or a CDN."
     )
-    media_s3_bucket: str | None = Field(
-        default=None, description="Bucket of pictures; none: the folder `media` of the data folder."
-    )
-    media_s3_endpoint: str | None = Field(default=None, description="S3 API to use; none: that of AWS.")
-    media_s3_region: str = Field(default="us-east-1", description="The bucket's region.")
-    media_s3_access_key: str | None = Field(default=None, description="Access key of the bucket.")
-    media_s3_secret_key: SecretStr | None = Field(default=None, description="Its secret.")
     flash_batch: int = Field(default=128, gt=0, description="Claims or entries of a flash sale in one transaction.")

@@ -17,6 +17,8 @@ from subgraphs.kit import housekeeping
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.identity import ClaimsVerifier
+from subgraphs.kit.media.routes import A_DAY, add_routes
+from subgraphs.kit.media.store import Folder, store_of
 from subgraphs.kit.pagination import Cursors
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Alarm, Worker, repeat
@@ -29,6 +31,7 @@ from subgraphs.users.passwords import PasswordPool
 from subgraphs.users.schema import schema
 from subgraphs.users.service import engagements, sessions, throttling, tokens
 from subgraphs.users.service import social as social_service
+from subgraphs.users.service.avatars import avatars
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.notifications import tell
 from subgraphs.users.settings import Settings
@@ -38,7 +41,7 @@ NAME = "users"
 MIGRATIONS = Path(__file__).parent / "migrations"
 CONSUMES: tuple[type[EventData], ...] = consumers.CONSUMES
 
-MAIL_SECONDS, WAITING_SECONDS, TIDY_SECONDS = 1.0, 15.0, 3600.0
+MAIL_SECONDS, WAITING_SECONDS, PICTURES_SECONDS, TIDY_SECONDS = 1.0, 15.0, 60.0, 3600.0
 
 log = structlog.get_logger()
 
@@ -78,10 +81,12 @@ def build(
         by_provider,
         texter is not None,
     )
+    store = store_of(chosen, runtime.common, "avatars", chosen.avatars_url)
+    pictures = avatars(deps, store)
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
 
     def make_context(caller: Caller) -> Context:
-        return context_of(caller, deps, cursors)
+        return context_of(caller, deps, cursors, pictures)
 
     claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
     endpoint = GraphQLEndpoint(schema, make_context, claims)
@@ -92,11 +97,14 @@ def build(
         Worker("users.relay", relay.run),
         Worker("users.consumer", consumer.run),
         _repeating("users.waiting", lambda: _release_waiting(deps), WAITING_SECONDS),
+        _repeating("users.pictures", pictures.collect, PICTURES_SECONDS),
         _repeating("users.tidy", lambda: _tidy(deps), TIDY_SECONDS),
         *_senders(runtime, chosen, mail_alarm, texter),
     ]
     app = http_app(NAME, endpoint, database)
     _add_routes(app, runtime, keys)
+    if isinstance(store, Folder):
+        add_routes(app, store, runtime.now, "/avatars", A_DAY)
     return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from subgraphs.kit.subgraph import Violation
 from subgraphs.users.models import (
     applications,
+    avatar_uploads,
     deliveries,
     mails,
     notifications,
@@ -46,9 +47,23 @@ def _of_accounts() -> list[tuple[str, _Query]]:
                     users.c.email.is_not(None),
                     users.c.name.is_not(None),
                     users.c.phone.is_not(None),
+                    users.c.avatar_url.is_not(None),
                     users.c.password_hash.is_not(None),
                     exists().where(sessions.c.user_id == users.c.id, sessions.c.revoked_at.is_(None)),
                 ),
+            ),
+        ),
+        (
+            "users.picture: a user's picture is the one upload of his that is used",
+            select(users.c.id)
+            .outerjoin(avatar_uploads, and_(avatar_uploads.c.owner_id == users.c.id, avatar_uploads.c.status == "USED"))
+            .group_by(users.c.id, users.c.avatar_url)
+            .having(
+                or_(
+                    func.count(avatar_uploads.c.id) > 1,
+                    func.count(avatar_uploads.c.id) != func.count(users.c.avatar_url),
+                    func.max(avatar_uploads.c.url) != users.c.avatar_url,
+                )
             ),
         ),
         (

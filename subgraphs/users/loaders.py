@@ -15,6 +15,7 @@ from sqlalchemy import Column, Select, Table, func, select
 from db.session import Database
 from subgraphs.kit.execute import Caller
 from subgraphs.kit.identity import Identity
+from subgraphs.kit.media.uploads import Uploads
 from subgraphs.kit.pagination import Cursors
 from subgraphs.users import models
 from subgraphs.users.service.deps import Deps, Device
@@ -30,6 +31,7 @@ class Context:
     device: Device
     deps: Deps
     cursors: Cursors
+    avatars: Uploads
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,6 +169,6 @@ def device_of(headers: Mapping[str, str]) -> Device:
     return Device(ip, agent[:MAX_DEVICE_NAME] or None)
 
 
-def context_of(caller: Caller, deps: Deps, cursors: Cursors) -> Context:
+def context_of(caller: Caller, deps: Deps, cursors: Cursors, avatars: Uploads) -> Context:
     """The context of one request."""
-    return Context(caller.identity, device_of(caller.headers), deps, cursors)
+    return Context(caller.identity, device_of(caller.headers), deps, cursors, avatars)

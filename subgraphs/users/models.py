@@ -16,6 +16,7 @@ from db.sealed import IndexType, Sealed
 from messaging.inbox import dead_letter_table, inbox_table
 from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
+from subgraphs.kit.media.models import STATUS_KNOWN, Upload
 
 HASH = String(64)
 
@@ -63,6 +64,18 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deletion_reason: Mapped[str | None] = mapped_column(Sealed("users.user_account.deletion_reason"))
+
+
+class AvatarUpload(Upload, Base):
+    """A picture of himself that a user may send or has sent. USED: shown as his ``avatar_url``."""
+
+    __tablename__ = "avatar_upload"
+    __table_args__ = (
+        CheckConstraint(STATUS_KNOWN, name="status_known"),
+        Index("ix_avatar_upload_owner_id_status", "owner_id", "status"),
+        Index("ix_avatar_upload_status_created_at", "status", "created_at"),
+        TABLE_OPTIONS,
+    )
 
 
 class UserRole(Base):
@@ -382,6 +395,7 @@ def _table(model: type[Base]) -> Table:
 
 
 users = _table(User)
+avatar_uploads = _table(AvatarUpload)
 user_roles = _table(UserRole)
 terms_agreements = _table(TermsAgreement)
 sessions = _table(Session)

@@ -16,12 +16,13 @@ from strawberry.federation.schema_directives import Authenticated, ListSize
 from subgraphs.kit.entities import resolve_entities
 from subgraphs.kit.errors import AccessDenied
 from subgraphs.kit.ids import local_id, parse_id
+from subgraphs.users.avatar_schema import AvatarMutation
 from subgraphs.users.entities import ENTITIES
 from subgraphs.users.enums import NotificationChannel, NotificationType, PartnerApplicationStatus
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import applications, notifications, sessions, users
 from subgraphs.users.payloads import account_payload, application_payload, auth_payload
-from subgraphs.users.service import accounts, partners, passwords, people
+from subgraphs.users.service import accounts, avatars, partners, passwords, people
 from subgraphs.users.service import notifications as inbox
 from subgraphs.users.service import sessions as session_service
 from subgraphs.users.service.deps import Device
@@ -119,7 +120,7 @@ class Query:
 
 
 @strawberry.type
-class Mutation(SocialMutation):
+class Mutation(SocialMutation, AvatarMutation):
     @strawberry.mutation
     async def account_register(self, info: Info, input: AccountRegisterInput) -> AccountPayload:
         given = accounts.Registration(
@@ -151,6 +152,10 @@ class Mutation(SocialMutation):
         name: str | None = UNSET,
         phone: str | None = UNSET,
         display_name: str | None = UNSET,
+        avatar_upload_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(description="Your picture, as `avatarUploadCreate` named it; empty: none any more."),
+        ] = UNSET,
         id: Annotated[
             strawberry.ID | None, strawberry.argument(description="Whose account: nobody may change another's.")
         ] = UNSET,
@@ -166,6 +171,7 @@ class Mutation(SocialMutation):
                 name=given(name),
                 phone=given(phone),
                 display_name=given(display_name),
+                avatar=await _avatar(context, given(avatar_upload_id)),
             )
 
         return await account_payload(context, change())
@@ -346,6 +352,15 @@ async def _user(context: Context, user_id: str) -> User | None:
 def given(value: T | None) -> T | None:
     """An argument's value; None when it was left out. (Its default is UNSET: the contract has no ``= null``.)"""
     return None if value is UNSET else value
+
+
+async def _avatar(context: Context, named: str | None) -> str | None:
+    """The upload of a picture that may be shown now: checking it takes too long for a transaction."""
+    if not named:
+        return named
+    upload_id = local_id("AvatarUpload", named, field=avatars.FIELD)
+    await context.avatars.prepare(context.identity.require_user(), [upload_id])
+    return upload_id
 
 
 def _printable(text: str | None) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from subgraphs.kit.media.settings import MediaSettings
 
 
-class Settings(BaseSettings):
-    """Tokens, passwords, e-mail."""
+class Settings(MediaSettings):
+    """Tokens, passwords, pictures, e-mail."""
 
     model_config = SettingsConfigDict(env_prefix="DURE_USERS_", extra="ignore")
 
@@ -31,6 +33,10 @@ class Settings(BaseSettings):
     hash_queue: int = Field(default=64, ge=1, description="Hashes that may wait; more are refused as unavailable.")
 
     public_url: str = Field(default="http://127.0.0.1:4000", description="Where links in e-mails lead.")
+
+    media_url: str | None = Field(
+        default=None, description="Where people's pictures are shown. Not given: `<public_url>/avatars`."
+    )
 
     social_redirect_uris: list[str] = Field(
         default=[], description="Where providers may send people back to. Empty: `<public_url>/login/social` only."
@@ -60,6 +66,11 @@ class Settings(BaseSettings):
     sms_api_key: str | None = Field(default=None, description="API key there; none: text messages are not offered.")
     sms_api_secret: SecretStr | None = Field(default=None, description="The key's secret.")
     sms_sender: str | None = Field(default=None, description="Registered number that text messages come from.")
+
+    @property
+    def avatars_url(self) -> str:
+        """Where people's pictures are shown."""
+        return self.media_url or f"{self.public_url.rstrip('/')}/avatars"
 
     def redirect_uris(self) -> list[str]:
         """Where providers may send people back to, each an exact address."""

@@ -39,8 +39,10 @@ class MediaMutation:
     )
     async def media_upload_create(self, info: Info, content_type: str, size: int) -> MediaUploadPayload:
         context = info.context
+        context.identity.require_scope(WRITE_SCOPE)
+        seller = context.identity.require_user()
         try:
-            made = await context.media.create(context.identity, content_type, size)
+            made = await context.media.create(seller, content_type, size)
         except (Rejected, RejectedTogether) as refused:
             return MediaUploadPayload(upload=None, user_errors=errors_of(refused))
         upload = MediaUpload(

@@ -39,7 +39,7 @@ from subgraphs.users.models import (
     users,
     waiting_notices,
 )
-from subgraphs.users.service import throttling, tokens
+from subgraphs.users.service import avatars, throttling, tokens
 from subgraphs.users.service.announce import announce_users
 from subgraphs.users.service.checked import Checks
 from subgraphs.users.service.deps import Deps, Device
@@ -254,10 +254,12 @@ async def change_account(
     name: str | None,
     phone: str | None,
     display_name: str | None,
+    avatar: str | None = None,
     whose: str | None = None,
 ) -> str:
-    """Change what is given; an empty phone removes it. The user's id. Raises Rejected(Together) INVALID, NOT_ALLOWED.
+    """Change what is given; an empty phone or avatar removes it. The user's id.
 
+    Raises Rejected(Together) INVALID, NOT_ALLOWED or NOT_FOUND. ``avatar``: the id of an upload that is prepared.
     ``whose``: whose account the caller means to change; it must be theirs.
     """
     if whose is not None and whose != identity.user_id:
@@ -277,9 +279,10 @@ async def change_account(
 
     async def work(tx: AsyncConnection) -> str:
         user_id = await require_alive(tx, identity)
-        if changes:
+        shown = {} if avatar is None else {"avatar_url": await avatars.show(tx, user_id, avatar or None)}
+        if changes or shown:
             alive = update(users).where(users.c.id == user_id, users.c.deleted_at.is_(None))
-            done = await tx.execute(alive.values(**changes, version=users.c.version + 1))
+            done = await tx.execute(alive.values(**changes, **shown, version=users.c.version + 1))
             if done.rowcount != 1:
                 raise Rejected("NOT_FOUND", "This account does not exist any more.")
             await announce_users(tx, [user_id])
@@ -355,6 +358,7 @@ async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: dat
         terms_agreements,
     ):
         await tx.execute(delete(table).where(table.c.user_id == user_id))
+    await avatars.forget(tx, user_id)
     owned = select(engagements.c.id).where(engagements.c.user_id == user_id)
     await tx.execute(delete(waiting_notices).where(waiting_notices.c.engagement_id.in_(owned)))
     await tx.execute(update(sessions).where(sessions.c.user_id == user_id).values(ip_address=None, device_name=None))

@@ -189,9 +189,10 @@ async def open_world(
     settings: Settings | None = None,
     social: Mapping[str, Provider] | None = None,
     sms: Sender | None = None,
+    common: CommonSettings | None = None,
 ) -> AsyncIterator[World]:
     await upgrade(url, app.MIGRATIONS)
-    common = CommonSettings(claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
+    common = common or CommonSettings(claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
     settings = settings or Settings(argon2_memory_kib=64, argon2_passes=1)
     async with Database(url) as database:
         clock, changes = Clock(), InProcessChanges()

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-import uvicorn
-from pydantic import SecretStr
 
 from subgraphs.kit.ids import new_ulid
-from subgraphs.products.media.store import Folder, bucket
-from subgraphs.products.media.uploads import Uploads
+from subgraphs.kit.media.store import Folder, bucket
+from subgraphs.kit.media.uploads import Uploads
+from subgraphs.products.media.models import uploads as table
+from subgraphs.products.media.uploads import FIELD, MAX_UNUSED
 from subgraphs.products.settings import Settings
 from tests.subgraphs.products.conftest import SECRET, World, open_world
-from tests.support.process import free_port
+from tests.support.s3 import S3, bucket_settings, serving_s3
 
 BASE = "https://shop.example/media"
 UPLOAD = """mutation($type: String!, $size: Int!) { mediaUploadCreate(contentType: $type, size: $size) {
@@ -30,54 +28,6 @@ ENTER = f"""mutation($input: ProductInput!, $key: String!) {{
   productCreate(input: $input, idempotencyKey: $key) {{ {PRODUCT} }} }}"""
 CHANGE = f"""mutation($id: ID!, $version: Int!, $input: ProductInput!) {{
   productUpdate(id: $id, version: $version, input: $input) {{ {PRODUCT} }} }}"""
-
-
-class S3:
-    """As much of S3 as is used: objects are put, read and deleted; addresses must be signed by somebody."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, tuple[bytes, str]] = {}
-        self.signed: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        body = b""
-        while (message := await receive())["type"] == "http.request":
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        headers = {key.decode().lower(): value.decode() for key, value in scope["headers"]}
-        query = parse_qs(scope["query_string"].decode())
-        path, method = scope["path"], scope["method"]
-        by_address = "X-Amz-Signature" in query
-        if not by_address and "AWS4-HMAC-SHA256" not in headers.get("authorization", ""):
-            return await self._answer(send, 403)
-        if by_address:
-            self.signed.append(path)
-        if method == "PUT":
-            self.objects[path] = (body, headers.get("content-type", ""))
-            return await self._answer(send, 200)
-        if method == "POST" and "delete" in parse_qs(scope["query_string"].decode(), keep_blank_values=True):
-            keys = re.findall(r"<Key>([^<]+)</Key>", body.decode())
-            for key in keys:
-                self.objects.pop(f"{path.rstrip('/')}/{key}", None)
-            gone = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
-            return await self._answer(send, 200, f"<DeleteResult>{gone}</DeleteResult>".encode())
-        if method == "DELETE":
-            self.objects.pop(path, None)
-            return await self._answer(send, 204)
-        found = self.objects.get(path)
-        await (self._answer(send, 200, found[0]) if found else self._answer(send, 404))
-
-    async def _answer(self, send: Any, status: int, body: bytes = b"") -> None:
-        headers = [
-            (b"content-length", str(len(body)).encode()),
-            (b"etag", b'"1"'),
-            (b"last-modified", b"Sat, 21 Nov 2026 12:00:00 GMT"),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
 
 @dataclass
@@ -143,8 +93,10 @@ class Gallery:
     def media(self) -> Uploads:
         """The use cases as the background work has them, on the same store."""
         settings = self.world.shop.settings
-        store = bucket(settings) if self.s3 else Folder(self.folder, settings.media_url, SECRET)
-        return Uploads(self.world.shop, store)
+        url = settings.media_url
+        store = bucket(settings, url) if self.s3 else Folder(self.folder, url, SECRET)
+        shop = self.world.shop
+        return Uploads(shop.database, table, store, shop.now, field=FIELD, max_unused=MAX_UNUSED)
 
     @property
     def folder(self) -> Path:
@@ -159,22 +111,10 @@ async def in_folder(sqlite_database_url: str, tmp_path: Path) -> AsyncIterator[G
 
 @pytest.fixture
 async def in_bucket(sqlite_database_url: str, tmp_path: Path) -> AsyncIterator[Gallery]:
-    s3, port = S3(), free_port()
-    server = uvicorn.Server(uvicorn.Config(s3, port=port, log_level="critical", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    settings = Settings(
-        media_url=BASE,
-        media_s3_bucket="pictures",
-        media_s3_endpoint=f"http://127.0.0.1:{port}",
-        media_s3_access_key="access",
-        media_s3_secret_key=SecretStr("secret"),
-    )
-    async for world in open_world(sqlite_database_url, tmp_path, settings):
-        yield Gallery(world, s3)
-    server.should_exit = True
-    await serving
+    async with serving_s3() as (s3, endpoint):
+        settings = Settings(media_url=BASE, **bucket_settings(endpoint))
+        async for world in open_world(sqlite_database_url, tmp_path, settings):
+            yield Gallery(world, s3)
 
 
 @pytest.fixture(params=["in_folder", "in_bucket"])

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
-from subgraphs.products.media import uploads as module
+from subgraphs.kit.media import uploads as module
+from subgraphs.kit.media.pictures import MAX_BYTES
 from subgraphs.products.media.models import uploads
-from subgraphs.products.media.pictures import MAX_BYTES
+from tests.subgraphs.kit.media.test_pictures import picture
 from tests.subgraphs.products.conftest import World, bare
 from tests.subgraphs.products.media.conftest import Gallery
-from tests.subgraphs.products.media.test_pictures import picture
 
 
 def codes(payload: dict[str, Any]) -> list[str]:
@@ -106,6 +105,8 @@ async def test_pictures_are_replaced_kept_and_taken_away(in_folder: Gallery) -> 
     none = (await in_folder.change(both, []))["product"]
     assert none["media"] == []
     assert await statuses(in_folder.world) == ["DROPPED", "DROPPED"]
+    assert await in_folder.media().collect() == 0, "while something may still come to their addresses"
+    in_folder.world.clock.move(timedelta(minutes=16))
     assert await in_folder.media().collect() == 2
     assert (await in_folder.shown(product["media"][0]["url"])).status_code == 404
     assert codes(await in_folder.change(none, [old])) == ["NOT_FOUND"]
@@ -123,7 +124,7 @@ async def test_what_nobody_uses_is_deleted_after_a_day(gallery: Gallery) -> None
     assert (await gallery.shown(shown["url"])).status_code == 200
     assert codes(await gallery.enter(unused, name="Late")) == ["NOT_FOUND"]
     if gallery.s3:
-        assert len(gallery.s3.objects) == 2, "the picture that is used, as sent and as shown"
+        assert len(gallery.s3.objects) == 1, "the picture that is used, as it is shown"
 
 
 async def test_only_pictures_of_a_sensible_size_and_number(in_folder: Gallery) -> None:
@@ -155,7 +156,7 @@ async def test_nothing_but_pictures_is_served(in_folder: Gallery, name: str) -> 
     assert (await in_folder.shown(f"https://shop.example/media/{name}")).status_code == 404
 
 
-@pytest.mark.parametrize("place", ["products.media.after_publish", "products.media.after_discard"])
+@pytest.mark.parametrize("place", ["media.after_publish", "media.after_discard"])
 async def test_what_was_interrupted_is_done_again(
     in_folder: Gallery, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -169,10 +170,9 @@ async def test_what_was_interrupted_is_done_again(
     upload = await in_folder.upload(picture())
     media = in_folder.media()
     monkeypatch.setattr(module, "failpoint", stop)
-    seller = Identity(in_folder.world.seller, scopes=frozenset({"products:write"}))
     if place.endswith("publish"):
         with pytest.raises(Killed):
-            await media.prepare(seller, [bare(upload)])
+            await media.prepare(in_folder.world.seller, [bare(upload)])
         assert await statuses(in_folder.world) == ["PENDING"]
         monkeypatch.undo()
         assert (await in_folder.enter(upload))["userErrors"] == []

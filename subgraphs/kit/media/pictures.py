@@ -35,8 +35,11 @@ class Picture:
     data: bytes
 
 
-def cleaned(data: bytes, content_type: str) -> Picture:
-    """The picture, written anew. Raises BadPicture: no picture, another type than said, too large, moving."""
+def cleaned(data: bytes, content_type: str, side: int | None = None) -> Picture:
+    """The picture, written anew; with ``side`` the square in its middle, of at most so many pixels a side.
+
+    Raises BadPicture: no picture, another type than said, too large, moving.
+    """
     kind = _kind(data)
     if kind is None or TYPES[kind][0] != content_type:
         raise BadPicture(f"This is not a file of the type {content_type}.")
@@ -44,7 +47,7 @@ def cleaned(data: bytes, content_type: str) -> Picture:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             _check(image)
             image.load()
-            return _written(ImageOps.exif_transpose(image), kind)
+            return _written(_square(ImageOps.exif_transpose(image), side), kind)
     except BadPicture:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -66,6 +69,15 @@ def _check(image: Image.Image) -> None:
         raise BadPicture(f"At most {MAX_SIDE} pixels a side and {MAX_PIXELS:,} in all.")
     if getattr(image, "n_frames", 1) > 1:
         raise BadPicture("A picture that does not move, please.")
+
+
+def _square(image: Image.Image, side: int | None) -> Image.Image:
+    if side is None:
+        return image
+    # Indexed colours cannot be scaled smoothly.
+    smooth = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGBA")
+    edge = min(side, *image.size)
+    return ImageOps.fit(smooth, (edge, edge))
 
 
 def _written(image: Image.Image, kind: str) -> Picture:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from subgraphs.products.media.pictures import TYPES, BadPicture, cleaned
+from subgraphs.kit.media.pictures import TYPES, BadPicture, cleaned
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (40, 30), mode: str = "RGB", **more: object) -> bytes:
@@ -67,6 +67,30 @@ def test_where_it_was_taken_and_what_was_hidden_are_gone() -> None:
 def test_what_is_no_picture_is_refused(data: bytes, content_type: str, reason: str) -> None:
     with pytest.raises(BadPicture, match=reason):
         cleaned(data, content_type)
+
+
+@pytest.mark.parametrize(
+    ("size", "edge"), [((1200, 800), 512), ((800, 1200), 512), ((512, 512), 512), ((90, 40), 40), ((1, 3), 1)]
+)
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGBA"), ("PNG", "P"), ("JPEG", "CMYK"), ("WEBP", "RGB")])
+def test_a_square_is_cut_from_the_middle_and_never_blown_up(
+    size: tuple[int, int], edge: int, kind: str, mode: str
+) -> None:
+    content_type, _ = TYPES[kind]
+    made = cleaned(picture(kind, size, mode), content_type, 512)
+    assert (made.width, made.height) == (edge, edge)
+
+
+def test_the_middle_is_what_is_seen_once_it_is_turned() -> None:
+    """Three fields side by side, the middle one red: it is what is left, though the file lies on its side."""
+    image = Image.new("RGB", (300, 100), "blue")
+    image.paste("red", (100, 0, 200, 100))
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    image.save(out, "PNG", exif=exif)
+    made = cleaned(out.getvalue(), "image/png", 512)
+    with Image.open(io.BytesIO(made.data)) as square:
+        assert (square.size, square.getcolors()) == ((100, 100), [(10_000, (255, 0, 0))])
 
 
 def test_a_moving_picture_is_refused() -> None:

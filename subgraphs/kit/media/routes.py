@@ -10,14 +10,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from subgraphs.products.media.pictures import CONTENT_TYPES, MAX_BYTES
-from subgraphs.products.media.store import NAME, Folder, Missing
+from subgraphs.kit.media.pictures import CONTENT_TYPES, MAX_BYTES
+from subgraphs.kit.media.store import NAME, Folder, Missing
 
 FOR_EVER = "public, max-age=31536000, immutable"
+A_DAY = "public, max-age=86400"
+"""What shows a person is gone everywhere a day after he took it away."""
 
 
-def add_routes(app: FastAPI, folder: Folder, now: Callable[[], datetime]) -> None:
-    """``PUT /media/uploads/<id>`` with a signed address, ``GET /media/<name>``."""
+def add_routes(app: FastAPI, folder: Folder, now: Callable[[], datetime], prefix: str, kept: str) -> None:
+    """``PUT <prefix>/uploads/<id>`` with a signed address, ``GET <prefix>/<name>``, kept by others as ``kept`` says."""
 
     async def receive(request: Request) -> Response:
         upload_id = request.path_params["upload_id"]
@@ -40,8 +42,8 @@ def add_routes(app: FastAPI, folder: Folder, now: Callable[[], datetime]) -> Non
             data = await folder.picture(name)
         except Missing:
             return PlainTextResponse("no such picture", 404)
-        kept = {"cache-control": FOR_EVER, "x-content-type-options": "nosniff", "content-disposition": "inline"}
-        return Response(data, media_type=CONTENT_TYPES[name.rpartition(".")[2]], headers=kept)
+        headers = {"cache-control": kept, "x-content-type-options": "nosniff", "content-disposition": "inline"}
+        return Response(data, media_type=CONTENT_TYPES[name.rpartition(".")[2]], headers=headers)
 
-    app.router.routes.append(Route("/media/uploads/{upload_id}", receive, methods=["PUT"]))
-    app.router.routes.append(Route("/media/{name}", show, methods=["GET"]))
+    app.router.routes.append(Route(prefix + "/uploads/{upload_id}", receive, methods=["PUT"]))
+    app.router.routes.append(Route(prefix + "/{name}", show, methods=["GET"]))

@@ -18,7 +18,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from subgraphs.kit.errors import Unavailable
-from subgraphs.products.settings import Settings
+from subgraphs.kit.media.settings import MediaSettings
+from subgraphs.kit.settings import CommonSettings
 
 LIFE = timedelta(minutes=10)
 """Of an address to upload to."""
@@ -112,7 +113,14 @@ class MediaStore:
         return self._store
 
 
-def bucket(settings: Settings) -> MediaStore:
+def store_of(settings: MediaSettings, common: CommonSettings, folder: str, public_url: str) -> MediaStore:
+    """The bucket of the settings, or this folder of the data. ``public_url``: where its pictures are shown."""
+    if settings.media_s3_bucket:
+        return bucket(settings, public_url)
+    return Folder(common.data_dir / folder, public_url, common.claims_secret.get_secret_value())
+
+
+def bucket(settings: MediaSettings, public_url: str) -> MediaStore:
     """A bucket of the settings, with addresses signed as AWS does (Signature Version 4)."""
     secret = settings.media_s3_secret_key
     store = S3Store(
@@ -129,14 +137,14 @@ def bucket(settings: Settings) -> MediaStore:
     async def sign(upload_id: str, _now: datetime) -> str:
         return await obstore.sign_async(store, "PUT", f"uploads/{upload_id}", LIFE)
 
-    return MediaStore(store, settings.media_url, sign)
+    return MediaStore(store, public_url, sign)
 
 
 class Folder(MediaStore):
     """A folder, made at its first use. Uploads are sent to us, at addresses that only we can make."""
 
     def __init__(self, folder: Path, public_url: str, secret: str) -> None:
-        self._secret = hmac.digest(secret.encode(), b"media uploads", "sha256")
+        self._secret = hmac.digest(secret.encode(), f"uploads to {folder.name}".encode(), "sha256")
         self._folder = folder
         super().__init__(None, public_url, self._signed)
 
