@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -33,7 +33,7 @@ _Failures = list[tuple[Event[EventData], Exception]]
 
 Hook = Callable[[], None]
 Handler = Callable[[AsyncConnection, Sequence[Event[Any]]], Awaitable[Hook | None]]
-"""The effect of unseen events of one type, in the given transaction. It may run again after a rollback, so it does
+"""The effect of the unseen events of its types, in the given transaction. It may run again after a rollback, so it does
 nothing outside; what it returns, if anything, is called once after the commit."""
 
 
@@ -64,9 +64,9 @@ class Consumer:
         self._prefetch = prefetch
         self._subscription: Subscription | None = None
         # Messages that come while a transaction runs share the next one: the busier, the cheaper an event.
-        self._together: dict[str, GroupCommit[_Events, _Failures]] = {
-            type: GroupCommit(self._apply_together, limit=EVENTS_TOGETHER, weight=len) for type in self._handlers
-        }
+        self._together: GroupCommit[_Events, _Failures] = GroupCommit(
+            self._apply_together, limit=EVENTS_TOGETHER, weight=len
+        )
 
     async def start(self) -> None:
         """Declare the queue and begin."""
@@ -97,28 +97,29 @@ class Consumer:
             log.error("malformed message", queue=self._queue, type=message.type, error=str(error))
             await self._bury(message.id, message.type, message.body, error, message.attempt)
             return
-        again: Exception | None = None
-        for type, group in groupby(sorted(events, key=_type), key=_type):
-            again = await self._handle_type(type, list(group), message.attempt) or again
-        if again is not None:
-            raise again
+        known = [event for event in events if event.type in self._handlers]
+        for event in events:
+            if event.type not in self._handlers:
+                await self._bury_event(event, LookupError(f"{self._queue} does not take {event.type}"), message.attempt)
+        failures = await self._together.submit(known) if known else []
+        if failures:
+            await self._failed(failures, message.attempt)
 
-    async def _handle_type(self, type: str, events: list[Event[EventData]], attempt: int) -> Exception | None:
-        if type not in self._handlers:
-            error = LookupError(f"{self._queue} has no handler for {type}")
-            for event in events:
-                await self._bury_event(event, error, attempt)
-            return None
-        failures = await self._together[type].submit(events)
-        if not failures:
-            return None
+    async def _failed(self, failures: _Failures, attempt: int) -> None:
+        """Raise the first failure, so that the message comes again; bury the events when it has come often enough."""
         event, first = failures[0]
-        log.warning("events failed", queue=self._queue, type=type, count=len(failures), attempt=attempt, exc_info=first)
+        log.warning(
+            "events failed",
+            queue=self._queue,
+            type=event.type,
+            count=len(failures),
+            attempt=attempt,
+            exc_info=first,
+        )
         if attempt < self._attempts:
-            return first
+            raise first
         for event, cause in failures:
             await self._bury_event(event, cause, attempt)
-        return None
 
     async def _apply_together(self, messages: Sequence[_Events]) -> Sequence[_Failures]:
         """Apply what came in several messages in one transaction; the failures of each."""
@@ -155,35 +156,44 @@ class Consumer:
             waited = min(waited * 2, MAX_DELAY_SECONDS)
 
     async def _measured(self, events: Sequence[Event[EventData]]) -> None:
-        type, started = events[0].type, perf_counter()
+        started = perf_counter()
         causes = [(event.subject, event.traceparent) for event in events]
         attributes = {"messaging.destination.name": self._queue, "messaging.operation.type": "process"}
-        count = telemetry.count
+        numbers = Counter(event.type for event in events)
         try:
-            with telemetry.caused_by(f"process {self._queue} {type}", causes, SpanKind.CONSUMER, attributes):
+            with telemetry.caused_by(f"process {self._queue}", causes, SpanKind.CONSUMER, attributes):
                 await self._apply(events)
         except Exception:
-            count(lambda meters: meters.failed, len(events), self._queue, type)
+            for type, number in numbers.items():
+                telemetry.count(lambda meters: meters.failed, number, self._queue, type)
             raise
-        count(lambda meters: meters.consumed, len(events), self._queue, type)
-        if (meters := telemetry.meters()) is not None:
-            meters.handled.labels(self._queue, type).observe(perf_counter() - started)
+        meters, took = telemetry.meters(), perf_counter() - started
+        for type, number in numbers.items():
+            telemetry.count(lambda meters: meters.consumed, number, self._queue, type)
+            if meters is not None:
+                meters.handled.labels(self._queue, type).observe(took)
 
     async def _apply(self, events: Sequence[Event[EventData]]) -> None:
-        handler = self._handlers[events[0].type]
-
-        async def work(tx: AsyncConnection) -> Hook | None:
+        async def work(tx: AsyncConnection) -> list[Hook]:
             unseen = await claim(tx, self._inbox, [event.id for event in events])
             fresh = {event.id: event for event in events if event.id in unseen}
-            hook = await handler(tx, list(fresh.values())) if fresh else None
+            made = [await handler(tx, its) for handler, its in self._by_handler(fresh.values())]
             failpoint("consumer.before_commit")
-            return hook
+            return [hook for hook in made if hook is not None]
 
-        hook = await self._database.run(work)
+        hooks = await self._database.run(work)
         failpoint("consumer.after_commit")
         self._after_commit()
-        if hook:
+        for hook in hooks:
             self._call(hook)
+
+    def _by_handler(self, events: Iterable[Event[EventData]]) -> list[tuple[Handler, _Events]]:
+        """In the order of the handlers, so that two transactions take their locks in one order."""
+        groups: dict[Handler, _Events] = {}
+        for event in events:
+            groups.setdefault(self._handlers[event.type], []).append(event)
+        order = dict.fromkeys(self._handlers.values())
+        return [(handler, groups[handler]) for handler in order if handler in groups]
 
     def _call(self, hook: Hook) -> None:
         try:
@@ -215,7 +225,3 @@ class Consumer:
                 attempts=attempt,
             )
         )
-
-
-def _type(event: Event[EventData]) -> str:
-    return event.type

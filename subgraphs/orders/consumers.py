@@ -69,12 +69,9 @@ def handlers(live: Live, now: Callable[[], datetime], *, ask_again_after: float)
 
         return handle
 
-    def answers(read: Callable[[Any], News | None]) -> Handler:
-        async def work(tx: AsyncConnection, facts: Sequence[Any]) -> Outcome:
-            news = [each for each in map(read, facts) if each is not None]
-            return await advance(tx, news, now(), ask_again_after=ask_again_after)
-
-        return changing(work)
+    async def answered(tx: AsyncConnection, facts: Sequence[Any]) -> Outcome:
+        news = [each for fact in facts if (each := NEWS[type(fact)](fact)) is not None]
+        return await advance(tx, news, now(), ask_again_after=ask_again_after)
 
     async def parcels_back(tx: AsyncConnection, facts: Sequence[ReturnShipmentChanged]) -> Outcome:
         return await returns.moved(tx, [each.return_id for each in facts if each.status in ON_ITS_WAY])
@@ -83,7 +80,7 @@ def handlers(live: Live, now: Callable[[], datetime], *, ask_again_after: float)
         return await returns.refunded(tx, [each.return_id for each in facts], now())
 
     return {
-        **{event: answers(read) for event, read in NEWS.items()},
+        **dict.fromkeys(NEWS, changing(answered)),
         ReturnShipmentChanged: changing(parcels_back),
         RefundCompleted: changing(refunds_completed),
         RefundRejected: _keeping(_refunds_rejected),

@@ -49,7 +49,7 @@ async def test_one_order_is_one_trace_and_the_log_names_nobody(copied: tuple[Sho
     traces: dict[str, set[str]] = {}
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     wanted = {"POST /graphql", "fetch orders", "orders", "transaction"}
-    wanted_queues = {f"process dure.{name} " for name in ("orders", "products", "payments", "delivery")}
+    wanted_queues = {f"process dure.{name}" for name in ("orders", "products", "payments", "delivery")}
     async with collector(traces) as url:
         await shop.start(DURE_OTLP_ENDPOINT=url, DURE_LOG_LEVEL="info", ROUTER_ACCESS_LOG_RATIO="1")
         async with visiting(shop.url, buyer) as visitor:
