@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Table, Text, UniqueConstraint
@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.base import TABLE_OPTIONS, new_metadata
 from db.columns import JsonType, MoneyType, UlidType, UtcDateTime
+from db.sealed import Sealed
 from messaging.inbox import dead_letter_table, inbox_table
 from messaging.outbox import outbox_table
 from subgraphs.kit.idempotency import idempotency_table
@@ -228,6 +229,148 @@ class PartnerCopy(Base):
     member_ids: Mapped[list[Any]] = mapped_column(JsonType)
 
 
+class PayoutAccount(Base):
+    """A copy of where a seller is paid to."""
+
+    __tablename__ = "payout_account"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    partner_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    version: Mapped[int]
+    bank_code: Mapped[str] = mapped_column(String(3))
+    account_number: Mapped[str] = mapped_column(Sealed("payments.payout_account.account_number"))
+    holder_name: Mapped[str] = mapped_column(Sealed("payments.payout_account.holder_name"))
+
+
+class RefundLine(Base):
+    """What of a refund is for an order line: known for returns only."""
+
+    __tablename__ = "refund_line"
+    __table_args__ = (CheckConstraint("amount >= 0", name="amount_not_negative"), TABLE_OPTIONS)
+
+    refund_id: Mapped[str] = mapped_column(ForeignKey("refund.id"), primary_key=True)
+    order_line_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    amount: Mapped[int] = mapped_column(MoneyType)
+
+
+class Bookkeeping(Base):
+    """How far a bookkeeper has read the ledger: all entries up to the id ``position`` are accounted for."""
+
+    __tablename__ = "bookkeeping"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    position: Mapped[str] = mapped_column(String(26))
+
+
+class LedgerTransfer(Base):
+    """An amount from one account to another: a row is both sides of a double entry, so none can be out of balance."""
+
+    __tablename__ = "ledger_transfer"
+    __table_args__ = (
+        UniqueConstraint("reference", "debit_account", "credit_account", "currency", name="uq_ledger_transfer_once"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("debit_account <> credit_account", name="two_accounts"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    reference: Mapped[str] = mapped_column(String(40))
+    debit_account: Mapped[str] = mapped_column(String(40))
+    credit_account: Mapped[str] = mapped_column(String(40))
+    amount: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+    booked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Settlement(Base):
+    """What a seller has earned in a period, closed for ever. ``period_end`` is the first day after it, in Seoul.
+
+    ``carried``: what an earlier settlement left him owing; ``payable`` what is left after it (negative: carried on).
+    """
+
+    __tablename__ = "settlement"
+    __table_args__ = (
+        UniqueConstraint("partner_id", "currency", "period_end"),
+        Index("ix_settlement_period_end", "period_end", "id"),
+        CheckConstraint("period_start < period_end", name="period"),
+        CheckConstraint("gross >= 0 AND refunds >= 0 AND carried <= 0", name="signs"),
+        CheckConstraint("net = gross - refunds - commission - tax", name="net"),
+        CheckConstraint("payable = net + carried", name="payable"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    partner_id: Mapped[str] = mapped_column(UlidType)
+    period_start: Mapped[date]
+    period_end: Mapped[date]
+    currency: Mapped[str] = mapped_column(String(3))
+    gross: Mapped[int] = mapped_column(MoneyType)
+    refunds: Mapped[int] = mapped_column(MoneyType)
+    commission: Mapped[int] = mapped_column(MoneyType)
+    tax: Mapped[int] = mapped_column(MoneyType)
+    net: Mapped[int] = mapped_column(MoneyType)
+    carried: Mapped[int] = mapped_column(MoneyType)
+    payable: Mapped[int] = mapped_column(MoneyType)
+    status: Mapped[str] = mapped_column(String(20))
+    closed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SellerEntry(Base):
+    """What a ledger booking did to a seller by one order line (a sale, or what was given back of it, negative), at the
+    rates of the sale. Written once; closing a settlement names it in ``settlement_id``, once."""
+
+    __tablename__ = "seller_entry"
+    __table_args__ = (
+        Index("ix_seller_entry_partner_id", "partner_id", "settlement_id", "occurred_at"),
+        Index("ix_seller_entry_settlement_id", "settlement_id", "booking_id", "order_line_id"),
+        TABLE_OPTIONS,
+    )
+
+    order_line_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    booking_id: Mapped[str] = mapped_column(ForeignKey("ledger_entry.id"), primary_key=True)
+    partner_id: Mapped[str] = mapped_column(UlidType)
+    gross: Mapped[int] = mapped_column(MoneyType)
+    basis_points: Mapped[int]
+    tax_basis_points: Mapped[int]
+    commission: Mapped[int] = mapped_column(MoneyType)
+    tax: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    settlement_id: Mapped[str | None] = mapped_column(ForeignKey("settlement.id"))
+
+
+class Payout(Base):
+    """Money on its way to a seller. ``live_settlement_id`` is the settlement's until the payout has failed: unique, so
+    one payout a settlement. ``attend_at`` as in ``payment``."""
+
+    __tablename__ = "payout"
+    __table_args__ = (
+        Index("ix_payout_settlement_id", "settlement_id", "id"),
+        Index("ix_payout_attend_at", "attend_at"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[str] = mapped_column(UlidType, primary_key=True)
+    settlement_id: Mapped[str] = mapped_column(ForeignKey("settlement.id"))
+    live_settlement_id: Mapped[str | None] = mapped_column(UlidType, unique=True)
+    partner_id: Mapped[str] = mapped_column(UlidType)
+    amount: Mapped[int] = mapped_column(MoneyType)
+    currency: Mapped[str] = mapped_column(String(3))
+    status: Mapped[str] = mapped_column(String(20))
+    scheduled_on: Mapped[date]
+    bank_code: Mapped[str] = mapped_column(String(3))
+    account_number: Mapped[str] = mapped_column(Sealed("payments.payout.account_number"))
+    holder_name: Mapped[str] = mapped_column(Sealed("payments.payout.holder_name"))
+    attend_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(default=0)
+    provider_id: Mapped[str | None] = mapped_column(String(100))
+    failure_reason: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 outbox = outbox_table(Base.metadata)
 inbox = inbox_table(Base.metadata)
 dead_letters = dead_letter_table(Base.metadata)
@@ -242,3 +385,10 @@ attempts = cast(Table, PaymentAttempt.__table__)
 ledger = cast(Table, LedgerEntry.__table__)
 commissions = cast(Table, LineCommission.__table__)
 partners = cast(Table, PartnerCopy.__table__)
+payout_accounts = cast(Table, PayoutAccount.__table__)
+refund_lines = cast(Table, RefundLine.__table__)
+bookkeeping = cast(Table, Bookkeeping.__table__)
+transfers = cast(Table, LedgerTransfer.__table__)
+settlements = cast(Table, Settlement.__table__)
+seller_entries = cast(Table, SellerEntry.__table__)
+payouts = cast(Table, Payout.__table__)
