@@ -82,7 +82,12 @@ class Database:
                 raise
         await asyncio.sleep(random.uniform(0, FIRST_PAUSE_SECONDS))
         retries = stamina.retry_context(
-            on=is_retryable, attempts=3, wait_initial=2 * FIRST_PAUSE_SECONDS, wait_max=0.2, timeout=None
+            on=is_retryable,
+            attempts=3,
+            wait_initial=2 * FIRST_PAUSE_SECONDS,
+            wait_jitter=0.1,
+            wait_max=0.2,
+            timeout=None,
         )
         async for attempt in retries:
             with attempt:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from sqlalchemy import Column, Integer, Table, insert, make_url, select, text, update
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.base import TABLE_OPTIONS, new_metadata
 from db.session import Database, is_away, is_retryable
+from tests.conftest import serve
+from tests.support import servers
 from tests.support.process import free_port
 from tests.support.waiting import eventually
 
@@ -175,3 +178,63 @@ async def test_a_database_that_is_away_is_told_from_a_wrong_statement(
             async with database.read():
                 pass
         assert is_away(gone.value)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[servers.Restartable]:
+    """A PostgreSQL that a test may stop."""
+    yield from serve(servers.postgres_restartable())
+
+
+@pytest.mark.integration
+async def test_connections_that_a_restart_closed_are_not_used_again(own_postgres: servers.Restartable) -> None:
+    """The server was restarted between two transactions: the second has a new connection, and does not fail."""
+    async with Database(own_postgres.url) as database:
+        await _prepare(database)
+        await asyncio.to_thread(own_postgres.process.stop)
+        await asyncio.to_thread(own_postgres.process.start)
+        assert await _values(database) == [0, 0]
+
+
+async def _pings(database: Database, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often a connection is pinged for two reads in a row."""
+    pings = 0
+    ping = AsyncAdapt_asyncpg_connection.ping
+
+    def counted(connection: AsyncAdapt_asyncpg_connection) -> None:
+        nonlocal pings
+        pings += 1
+        ping(connection)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "ping", counted)
+    await _values(database)
+    await _values(database)
+    return pings
+
+
+async def test_a_connection_in_use_is_not_pinged(postgres_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was used a moment ago answers without having been asked whether it would."""
+    async with Database(postgres_database_url) as database:
+        await _prepare(database)
+        assert await _pings(database, monkeypatch) == 0
+
+
+async def test_a_connection_unseen_for_long_is_pinged(
+    postgres_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lay idle for long may have been cut off without a word: it is asked before it is used."""
+    monkeypatch.setattr("db.engine.UNSEEN_SECONDS", -1.0)
+    async with Database(postgres_database_url) as database:
+        await _prepare(database)
+        assert await _pings(database, monkeypatch) == 2
+
+
+async def test_a_plan_made_for_an_empty_table_uses_the_index(postgres_database_url: str) -> None:
+    """A statement that is planned when its table is empty must not read it from end to end for ever."""
+    async with Database(postgres_database_url, pool_size=1) as database:
+        async with database.transaction() as tx:
+            await tx.run_sync(METADATA.create_all)
+            await tx.execute(text("SET plan_cache_mode = force_generic_plan"))
+            await tx.execute(text("PREPARE young AS SELECT value FROM counters WHERE id = ANY ($1::int[])"))
+            plan = (await tx.execute(text("EXPLAIN EXECUTE young(ARRAY[1, 2])"))).scalars().all()
+        assert "Seq Scan" not in " ".join(plan)
