@@ -29,6 +29,7 @@ from subgraphs.payments.models import payments, refunds
 from subgraphs.payments.provider import Provider, ProviderError
 from subgraphs.payments.settings import Settings as PaymentSettings
 from subgraphs.payments.simulator.app import create_simulator
+from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import AsgiSender, HttpSender, NoAnswer
 from subgraphs.products.models import Reservation
 
@@ -223,5 +224,5 @@ def provider_of(settings: Settings, at_the_end: Callable[..., Any]) -> Provider:
             timeout_seconds=chosen.provider_timeout_seconds,
         )
         at_the_end(sender.close)
-        return Provider(sender, secret)
-    return Provider(AsgiSender(create_simulator(settings.data_dir / "provider.sqlite", secret_key=secret)), secret)
+        return Toss(sender, secret)
+    return Toss(AsgiSender(create_simulator(settings.data_dir / "provider.sqlite", secret_key=secret)), secret)

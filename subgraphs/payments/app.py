@@ -22,10 +22,10 @@ from subgraphs.payments.audit import audit
 from subgraphs.payments.consumers import handlers
 from subgraphs.payments.loaders import Context
 from subgraphs.payments.models import dead_letters, idempotency, inbox, outbox
-from subgraphs.payments.provider import Provider
 from subgraphs.payments.schema import schema
 from subgraphs.payments.service import Service
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import HttpSender, Send
 from subgraphs.payments.vault import Vault, generated_key
 from subgraphs.payments.webhooks import add_webhooks
@@ -59,7 +59,7 @@ def assemble(
     chosen = settings or Settings()
     database = runtime.database
     http = sender(chosen)
-    provider = Provider(send or http, chosen.provider_secret_key.get_secret_value())
+    provider = Toss(send or http, chosen.provider_secret_key.get_secret_value())
     relay = Relay(database, outbox, runtime.broker)
     service = Service(
         database, provider, vault(runtime.common, chosen), chosen, runtime.now, runtime.changes.tell, relay.wake
@@ -79,7 +79,7 @@ def assemble(
 
     endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     app = http_app(NAME, endpoint, database)
-    add_webhooks(app, service)
+    add_webhooks(app, service, provider)
     subgraph = Subgraph(
         name=NAME,
         endpoint=endpoint,

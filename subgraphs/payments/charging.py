@@ -7,10 +7,9 @@ a call without an outcome (a crash, a timeout) asks the provider first. Outcomes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import Integer, bindparam, or_, select, update
@@ -189,7 +188,7 @@ class Charger:
 
     async def _perform(self, job: Job) -> tuple[Verdict, AttemptOutcome | None]:
         if job.asked_before:
-            verdict = await self._look(job.payment)
+            verdict = await self._look(job)
             if job.attempt is None:
                 return (Unclear("nothing executed") if isinstance(verdict, Absent) else verdict), None
             if not self._must_send(job, verdict):
@@ -207,7 +206,7 @@ class Charger:
     ) -> tuple[Verdict, AttemptOutcome | None]:
         """An answer that does not tell, or none: the provider's books may tell at once."""
         operation = Operation(attempt["operation"])
-        seen = await self._look(job.payment)
+        seen = await self._look(job)
         if not isinstance(seen, Absent | Unclear) and operation is not Operation.CANCEL:
             return seen, _attempt_outcome(seen, operation)
         if isinstance(sent, Retryable) and isinstance(seen, Absent) and job.refusals + 1 >= self._settings.max_attempts:
@@ -233,9 +232,9 @@ class Charger:
             return Declined("NOT_ALLOWED", "Canceled before it was charged."), AttemptOutcome.UNKNOWN
         return seen, _attempt_outcome(seen, Operation(job.attempt["operation"]))
 
-    async def _look(self, payment: Mapping[str, Any]) -> Verdict:
+    async def _look(self, job: Job) -> Verdict:
         try:
-            found = await self._provider.payment_of_order(payment["provider_order_id"])
+            found = await self._provider.payment_of_order(job.payment["provider_order_id"], job.customer_key)
         except (NoAnswer, ProviderError) as error:
             return Unclear(str(error))
         return found.verdict() if found else Absent()

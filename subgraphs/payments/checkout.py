@@ -25,6 +25,7 @@ from subgraphs.payments.charging import Charger, Job
 from subgraphs.payments.domain import IN_FLIGHT, MethodKind, Operation, PaymentStatus
 from subgraphs.payments.effects import Effects, Row
 from subgraphs.payments.models import payables, payments
+from subgraphs.payments.provider import Provider
 from subgraphs.payments.settings import Settings
 from subgraphs.payments.vault import Vault
 
@@ -48,9 +49,16 @@ class Checkout:
     """Commands of buyers. Raise Rejected with nothing changed; return the payment's id."""
 
     def __init__(
-        self, database: Database, charger: Charger, vault: Vault, settings: Settings, now: Callable[[], datetime]
+        self,
+        database: Database,
+        provider: Provider,
+        charger: Charger,
+        vault: Vault,
+        settings: Settings,
+        now: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._provider = provider
         self._charger = charger
         self._vault = vault
         self._settings = settings
@@ -76,6 +84,8 @@ class Checkout:
         """Have a virtual account issued to deposit into."""
         idempotency.check_key(key)
         holder = holder.strip()
+        if not self._provider.issues_accounts:
+            raise Rejected("NOT_ALLOWED", "This shop takes no deposits: pay by card.")
         if bank not in DEPOSIT_BANKS:
             raise Rejected("INVALID", "This bank issues no virtual accounts.", ["bankCode"])
         if not 1 <= len(holder) <= MAX_HOLDER or not holder.isprintable():

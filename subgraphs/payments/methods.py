@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,16 +22,23 @@ from subgraphs.kit.errors import Rejected
 from subgraphs.kit.idempotency import Request
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments import models
-from subgraphs.payments.banks import ISSUERS
 from subgraphs.payments.domain import Declined, MethodKind, MethodStatus, PaymentStatus
 from subgraphs.payments.effects import SOURCE, Row
 from subgraphs.payments.models import customers, methods, outbox, payables, payments
-from subgraphs.payments.provider import BillingKey, Provider, ProviderError
+from subgraphs.payments.provider import Provider, ProviderError, SavedCard
 from subgraphs.payments.transport import NoAnswer
 from subgraphs.payments.vault import Vault
 
 MAX_AUTH_KEY, MAX_URL, MAX_METHODS = 300, 2048, 20
 _UNFINISHED = tuple(status.value for status in (PaymentStatus.READY, PaymentStatus.IN_PROGRESS, PaymentStatus.UNKNOWN))
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the registration window is opened with; ``client_secret`` where the provider wants one."""
+
+    customer_key: str
+    client_secret: str | None
 
 
 class Methods:
@@ -49,10 +58,12 @@ class Methods:
         self._now = now
         self._committed = committed
 
-    async def start_setup(self, user_id: str, return_url: str) -> str:
-        """The user's customer key, to open the provider's registration window with."""
+    async def start_setup(self, user_id: str, return_url: str) -> Setup:
+        """What the provider's registration window is opened with."""
         _check_url(return_url)
-        return await self._customer_key(user_id)
+        customer_key = await self._customer_key(user_id)
+        with _told():
+            return Setup(customer_key, await self._provider.start_setup(customer_key))
 
     async def register(self, user_id: str, auth_key: str, as_default: bool, key: str) -> str:
         """Exchange the authKey of the registration window for a method; its id. The first one is the default."""
@@ -81,7 +92,7 @@ class Methods:
             mine = await _held(tx, user_id)
             if method_id not in mine or mine[method_id]["status"] == MethodStatus.REVOKED.value:
                 raise Rejected("NOT_FOUND", "No payment method has this id.", ["id"])
-            changes = self._card(issued) if issued else {}
+            changes = await self._new_card(tx, issued, method_id) if issued else {}
             if as_default and mine[method_id]["default_of"] is None:
                 await self._change(tx, [id for id, row in mine.items() if row["default_of"]], {"default_of": None})
                 changes["default_of"] = user_id
@@ -112,32 +123,32 @@ class Methods:
         return await self._commit(work)
 
     async def _customer_key(self, user_id: str) -> str:
-        row = {"user_id": user_id, "customer_key": f"cus_{new_ulid()}{new_ulid()}", "created_at": self._now()}
+        query = select(customers.c.customer_key).where(customers.c.user_id == user_id)
+        async with self._database.read() as connection:
+            known = (await connection.execute(query)).scalar_one_or_none()
+        if known is not None:
+            return str(known)
+        row = {"user_id": user_id, "customer_key": await self._new_customer(user_id), "created_at": self._now()}
 
         async def work(tx: AsyncConnection) -> str:
             await insert_ignore(tx, customers, [row])
-            query = select(customers.c.customer_key).where(customers.c.user_id == user_id)
             return str((await tx.execute(query)).scalar_one())
 
         return await self._database.run(work)
 
-    async def _issue(self, user_id: str, auth_key: str, scope: str) -> BillingKey:
+    async def _new_customer(self, user_id: str) -> str:
+        with _told():
+            return await self._provider.new_customer(user_id)
+
+    async def _issue(self, user_id: str, auth_key: str, scope: str) -> SavedCard:
         if not 1 <= len(auth_key) <= MAX_AUTH_KEY or not auth_key.isprintable():
             raise Rejected("INVALID", f"An authKey has 1 to {MAX_AUTH_KEY} characters.", ["authKey"])
         customer_key = await self._customer_key(user_id)
         key = hashlib.sha256(f"{scope}:{auth_key}".encode()).hexdigest()
-        try:
+        with _told(field="authKey"):
             return await self._provider.issue_billing_key(auth_key, customer_key, key=key)
-        except NoAnswer as error:
-            raise Rejected("PROVIDER_UNAVAILABLE", "The payment provider does not answer: try again.") from error
-        except ProviderError as error:
-            refused = error.verdict()
-            if isinstance(refused, Declined):
-                code = "INVALID" if error.code == "NOT_MATCHES_CUSTOMER_KEY" else refused.code
-                raise Rejected(code, refused.message, ["authKey"]) from error
-            raise Rejected("PROVIDER_UNAVAILABLE", "The payment provider does not work: try again.") from error
 
-    async def _add(self, tx: AsyncConnection, user_id: str, issued: BillingKey, as_default: bool) -> str:
+    async def _add(self, tx: AsyncConnection, user_id: str, issued: SavedCard, as_default: bool) -> str:
         mine = await _held(tx, user_id)
         alive = [row for row in mine.values() if row["status"] != MethodStatus.REVOKED.value]
         if len(alive) >= MAX_METHODS:
@@ -156,21 +167,22 @@ class Methods:
             "created_at": now,
             "updated_at": now,
         }
-        card = self._card(issued)
-        taken = select(methods.c.id).where(methods.c.billing_key_digest == card["billing_key_digest"])
-        if (await tx.execute(taken)).first() is not None:
-            raise Rejected("ALREADY_PROCESSED", "This registration has been used.", ["authKey"])
-        await tx.execute(insert(methods), [row | card])
+        await tx.execute(insert(methods), [row | await self._new_card(tx, issued)])
         await announce(tx, [method_id])
         return method_id
 
-    def _card(self, issued: BillingKey) -> Row:
+    async def _new_card(self, tx: AsyncConnection, issued: SavedCard, method_id: str | None = None) -> Row:
+        """The columns of a card that stands behind no other method than this one. Raises Rejected."""
+        digest = hashlib.sha256(issued.billing_key.encode()).hexdigest()
+        taken = (await tx.execute(select(methods.c.id).where(methods.c.billing_key_digest == digest))).scalar()
+        if taken not in (None, method_id):
+            raise Rejected("ALREADY_PROCESSED", "This registration has been used.", ["authKey"])
         return {
             "status": MethodStatus.ACTIVE.value,
-            "issuer": ISSUERS.get(issued.card.issuer_code),
-            "masked_number": issued.card.number[:30],
+            "issuer": issued.issuer,
+            "masked_number": issued.masked_number[:30],
             "billing_key_sealed": self._vault.seal(issued.billing_key),
-            "billing_key_digest": hashlib.sha256(issued.billing_key.encode()).hexdigest(),
+            "billing_key_digest": digest,
         }
 
     async def _change(self, tx: AsyncConnection, ids: Sequence[str], changes: dict[str, Any]) -> None:
@@ -182,6 +194,20 @@ class Methods:
         method_id = await self._database.run(work)
         self._committed()
         return method_id
+
+
+@contextmanager
+def _told(*, field: str | None = None) -> Iterator[None]:
+    """What the provider says to a call, as its caller is told it. Raises Rejected."""
+    try:
+        yield
+    except NoAnswer as error:
+        raise Rejected("PROVIDER_UNAVAILABLE", "The payment provider does not answer: try again.") from error
+    except ProviderError as error:
+        refused = error.verdict()
+        if isinstance(refused, Declined):
+            raise Rejected(refused.code, refused.message, [field] if field else None) from error
+        raise Rejected("PROVIDER_UNAVAILABLE", "The payment provider does not work: try again.") from error
 
 
 async def announce(tx: AsyncConnection, ids: Sequence[str]) -> None:

@@ -1,289 +1,140 @@
-"""The payment provider: Toss Payments' HTTP API (core version 2022-11-16), and what its answers mean to us.
+"""What a payment provider must be able to do: all that charging, refunding and reconciling know of it.
 
-Every POST carries an Idempotency-Key: a call repeated with the same key is carried out once and answered the same.
+``toss.py`` and ``stripe.py`` are two; a setting chooses. Amounts are in the currency's minor units (won).
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Protocol
 
-import msgspec
-import orjson
-
-from db import deadline
-from subgraphs.payments import domain
-from subgraphs.payments.banks import BANKS, ISSUERS, SEOUL
-from subgraphs.payments.domain import Account, AwaitsDeposit, Captured, Declined, Gone, MethodKind, Retryable, Unclear
-from subgraphs.payments.transport import NoAnswer, Response, Send
-
-T = TypeVar("T")
-
-JOURNAL_PAGE = 5000
+from subgraphs.payments.domain import Declined, Retryable, Unclear, Verdict
 
 
 class ProviderError(Exception):
-    """The provider answered with an error: ``code`` is its own."""
+    """The provider answered with an error. ``code`` is its own; ``means``: what that says about the call."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, means: Declined | Retryable | Unclear) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
+        self._means = means
 
     def verdict(self) -> Declined | Retryable | Unclear:
-        return domain.read_refusal(self.status, self.code)
+        return self._means
 
 
-class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The provider's objects have many more fields; these are the ones that matter here."""
+class Forged(Exception):
+    """A webhook that is not the provider's, or is too old to be sent now."""
 
 
-class Card(_Struct, frozen=True, kw_only=True):
-    number: str = ""
-    issuer_code: str = ""
+class Unreadable(Exception):
+    """A webhook that cannot be read."""
 
 
-class VirtualAccount(_Struct, frozen=True, kw_only=True):
-    account_number: str
-    bank_code: str
-    customer_name: str = ""
-    due_date: datetime
-    expired: bool = False
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A webhook says that the payment of ``order_id`` changed: a reason to ask, never the truth.
 
+    ``paid``: it says that the payment is paid. ``secret``: what proves a deposit's hint (``is_deposit``).
+    """
 
-class Cancel(_Struct, frozen=True, kw_only=True):
-    cancel_amount: int
-    transaction_key: str = ""
-
-
-class Receipt(_Struct, frozen=True, kw_only=True):
-    url: str | None = None
-
-
-class EasyPay(_Struct, frozen=True, kw_only=True):
-    provider: str = ""
-
-
-class Failure(_Struct, frozen=True, kw_only=True):
-    code: str = ""
-    message: str = ""
-
-
-class ProviderPayment(_Struct, frozen=True, kw_only=True):
-    """The provider's Payment object. Amounts are in won."""
-
-    payment_key: str
     order_id: str
-    status: str
-    total_amount: int
-    balance_amount: int
-    approved_at: datetime | None = None
-    card: Card | None = None
-    virtual_account: VirtualAccount | None = None
-    transfer: Any = None
-    easy_pay: EasyPay | None = None
-    type: str = "NORMAL"
+    paid: bool = False
+    is_deposit: bool = False
     secret: str | None = None
-    receipt: Receipt | None = None
-    cancels: tuple[Cancel, ...] | None = None
-    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCard:
+    """A card that may be charged again and again with ``billing_key``, which is a secret."""
+
+    billing_key: str
+    issuer: str | None
+    masked_number: str
+
+
+class ProviderPayment(Protocol):
+    """How a payment stands in the provider's books."""
 
     @property
     def canceled_amount(self) -> int:
-        return sum(each.cancel_amount for each in self.cancels or ())
+        """What has been given back of it."""
 
-    def verdict(self) -> domain.Verdict:
-        """What this says about whether and how the order is paid."""
-        if self.status in ("DONE", "PARTIAL_CANCELED"):
-            return self._captured()
-        if self.status == "WAITING_FOR_DEPOSIT" and self.virtual_account:
-            return AwaitsDeposit(self.payment_key, self._account(self.virtual_account))
-        if self.status == "ABORTED":
-            return domain.refusal(self.failure.code if self.failure else "ABORTED")
-        if self.status in ("EXPIRED", "CANCELED"):
-            return Gone(expired=self.status == "EXPIRED")
-        return domain.Absent()  # READY, IN_PROGRESS: the window is open, nothing was executed
+    @property
+    def last_cancel(self) -> str | None:
+        """The provider's reference of the last refund."""
 
-    def _captured(self) -> domain.Verdict:
-        if self.approved_at is None:
-            return Unclear("DONE without approvedAt")
-        kind, summary = self._method()
-        return Captured(
-            provider_key=self.payment_key,
-            amount=self.total_amount,
-            approved_at=self.approved_at,
-            kind=kind,
-            summary=summary,
-            receipt_url=self.receipt.url if self.receipt else None,
-        )
-
-    def _method(self) -> tuple[MethodKind, str]:
-        if self.virtual_account:
-            name = BANKS.get(self.virtual_account.bank_code, self.virtual_account.bank_code)
-            return MethodKind.VIRTUAL_ACCOUNT, f"{name} {self.virtual_account.account_number}"
-        if self.easy_pay and self.easy_pay.provider:
-            return MethodKind.EASY_PAY, self.easy_pay.provider
-        if self.transfer:
-            return MethodKind.TRANSFER, "계좌이체"
-        kind = MethodKind.BILLING_KEY if self.type == "BILLING" else MethodKind.CARD
-        return kind, card_summary(self.card) if self.card else ""
-
-    def _account(self, account: VirtualAccount) -> Account:
-        return Account(
-            bank_code=account.bank_code,
-            number=account.account_number,
-            holder=account.customer_name,
-            due_at=account.due_date,
-            secret=self.secret,
-        )
+    def verdict(self) -> Verdict:
+        """Whether and how the order is paid."""
 
 
-class BillingKey(_Struct, frozen=True, kw_only=True):
-    """A card that may be charged again and again."""
+class ProviderTransaction(Protocol):
+    """Money that the provider moved for us."""
 
-    billing_key: str
-    customer_key: str
-    card: Card
-
-
-class Transaction(_Struct, frozen=True, kw_only=True):
-    """An entry of the provider's journal."""
-
-    transaction_key: str
-    payment_key: str
-    order_id: str
-    status: str
-    amount: int
-    transaction_at: datetime
+    @property
+    def order_id(self) -> str: ...
 
     @property
     def net(self) -> int:
-        """What it did to our balance, in won."""
-        if self.status == "DONE":
-            return self.amount
-        return -abs(self.amount) if self.status in ("CANCELED", "PARTIAL_CANCELED") else 0
+        """What it did to our balance."""
 
 
-class Provider:
-    """The calls. Raise NoAnswer (nobody knows whether it was done) or ProviderError (the provider says why not)."""
+class Provider(Protocol):
+    """The calls. They raise NoAnswer (nobody knows whether it was done) or ProviderError (the provider says why not).
 
-    def __init__(self, send: Send, secret_key: str) -> None:
-        self._send = send
-        self._authorization = "Basic " + b64encode(f"{secret_key}:".encode()).decode()
+    ``key`` makes a call idempotent: repeated with the same key it is carried out once and answered the same. However
+    often it is called, with whatever keys, a provider takes the money of an order once.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its webhooks come to ``/webhooks/<name>``."""
+
+    @property
+    def issues_accounts(self) -> bool:
+        """Whether it issues virtual accounts to deposit into."""
 
     async def confirm(self, payment_key: str, order_id: str, amount: int, *, key: str) -> ProviderPayment:
-        body = {"paymentKey": payment_key, "orderId": order_id, "amount": amount}
-        return _payment(await self._post("/v1/payments/confirm", body, key))
+        """Execute what the buyer has authenticated in the provider's window, which gave ``payment_key``."""
 
     async def charge(
         self, billing_key: str, customer_key: str, amount: int, order_id: str, order_name: str, *, key: str
     ) -> ProviderPayment:
-        body = {"customerKey": customer_key, "amount": amount, "orderId": order_id, "orderName": order_name}
-        return _payment(await self._post(f"/v1/billing/{_part(billing_key)}", body, key))
+        """Charge a saved card without its owner."""
 
     async def issue_virtual_account(
         self, amount: int, order_id: str, order_name: str, holder: str, bank: str, hours: int, *, key: str
     ) -> ProviderPayment:
-        body = {
-            "amount": amount,
-            "orderId": order_id,
-            "orderName": order_name,
-            "customerName": holder,
-            "bank": bank,
-            "validHours": hours,
-        }
-        return _payment(await self._post("/v1/virtual-accounts", body, key))
+        """Only where ``issues_accounts``."""
 
     async def cancel(
         self, payment_key: str, reason: str, amount: int | None, account: Mapping[str, str] | None, *, key: str
     ) -> ProviderPayment:
-        """Give back ``amount`` (None: all that is left)."""
-        body: dict[str, Any] = {"cancelReason": reason}
-        if amount is not None:
-            body["cancelAmount"] = amount
-        if account is not None:
-            body["refundReceiveAccount"] = dict(account)
-        return _payment(await self._post(f"/v1/payments/{_part(payment_key)}/cancel", body, key))
+        """Give back ``amount`` (None: all that is left), to ``account`` if it was a deposit."""
 
-    async def issue_billing_key(self, auth_key: str, customer_key: str, *, key: str) -> BillingKey:
-        body = {"authKey": auth_key, "customerKey": customer_key}
-        return _decode(await self._post("/v1/billing/authorizations/issue", body, key), BillingKey)
+    async def new_customer(self, user_id: str) -> str:
+        """What the provider shall know the user by. Asked again for the same user it may answer anew."""
 
-    async def payment_of_order(self, order_id: str) -> ProviderPayment | None:
-        """The payment of an order id, None when there is none."""
-        return await self._find(f"/v1/payments/orders/{_part(order_id)}")
+    async def start_setup(self, customer_key: str) -> str | None:
+        """What the browser needs besides the customer's key to open the window that registers a card."""
+
+    async def issue_billing_key(self, auth_key: str, customer_key: str, *, key: str) -> SavedCard:
+        """Exchange what that window gave for the card."""
+
+    async def payment_of_order(self, order_id: str, customer_key: str | None = None) -> ProviderPayment | None:
+        """How the payment of an order stands, None when there is none. Never older than the calls made before.
+
+        ``customer_key``: whose it is, if a saved card was charged.
+        """
 
     async def payment(self, payment_key: str) -> ProviderPayment | None:
-        return await self._find(f"/v1/payments/{_part(payment_key)}")
+        """The same, by the provider's own key."""
 
-    async def transactions(self, start: datetime, end: datetime) -> list[Transaction]:
-        """The journal between two instants, all pages."""
-        found: list[Transaction] = []
-        while True:
-            query = {"startDate": _local(start), "endDate": _local(end), "limit": str(JOURNAL_PAGE)}
-            if found:
-                query["startingAfter"] = found[-1].transaction_key
-            page = _decode(await self._get(f"/v1/transactions?{urlencode(query)}"), list[Transaction])
-            found += page
-            if len(page) < JOURNAL_PAGE:
-                return found
+    async def transactions(self, start: datetime, end: datetime) -> Sequence[ProviderTransaction]:
+        """All money moved between two instants."""
 
-    async def _find(self, path: str) -> ProviderPayment | None:
-        try:
-            return _payment(await self._get(path))
-        except ProviderError as error:
-            if error.code == "NOT_FOUND_PAYMENT":
-                return None
-            raise
-
-    async def _get(self, path: str) -> Response:
-        return _checked(await self._send("GET", path, {"Authorization": self._authorization}, b""))
-
-    async def _post(self, path: str, body: Mapping[str, Any], key: str) -> Response:
-        headers = {
-            "Authorization": self._authorization,
-            "Content-Type": "application/json",
-            "Idempotency-Key": key,
-        }
-        deadline.check()
-        deadline.lasting()  # whatever comes of it: it is not to be left half done
-        return _checked(await self._send("POST", path, headers, orjson.dumps(body)))
-
-
-def card_summary(card: Card) -> str:
-    """How a card is shown: who issued it and its last digits."""
-    name = ISSUERS.get(card.issuer_code, "카드")
-    return f"{name} {card.number[-4:]}" if card.number else name
-
-
-def _checked(response: Response) -> Response:
-    if 200 <= response.status < 300:
-        return response
-    try:
-        told = orjson.loads(response.body)
-        code, message = str(told["code"]), str(told.get("message", ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        code, message = f"HTTP_{response.status}", ""
-    raise ProviderError(response.status, code[:100], message)
-
-
-def _payment(response: Response) -> ProviderPayment:
-    return _decode(response, ProviderPayment)
-
-
-def _decode(response: Response, type: type[T]) -> T:
-    try:
-        return msgspec.json.decode(response.body, type=type)
-    except msgspec.DecodeError as error:
-        raise NoAnswer(f"an answer that cannot be read: {error}") from error
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _local(instant: datetime) -> str:
-    return instant.astimezone(SEOUL).replace(tzinfo=None).isoformat(timespec="seconds")
+    def read_webhook(self, body: bytes, headers: Mapping[str, str]) -> Hint | None:
+        """What a webhook hints at; None: nothing of ours. ``headers`` in small letters. Raises Forged, Unreadable."""

@@ -158,7 +158,7 @@ class Refunder:
             log.info("provider refused a refund", refund=job.refund["id"], code=error.code)
             verdict = error.verdict()
             return verdict if isinstance(verdict, Declined) else await self._look(job) or verdict
-        return Given(made.cancels[-1].transaction_key if made.cancels else None)
+        return Given(made.last_cancel)
 
     async def _look(self, job: RefundJob) -> Given | Unclear | None:
         """Whether the provider's books have this refund; None: certainly not (yet)."""
@@ -169,7 +169,7 @@ class Refunder:
         if seen is None:
             return Unclear("the provider does not know the payment")
         given = seen.canceled_amount - job.payment["refunded"] >= job.refund["amount"]
-        return Given(seen.cancels[-1].transaction_key if seen.cancels else None) if given else None
+        return Given(seen.last_cancel) if given else None
 
     async def _record(self, tx: AsyncConnection, job: RefundJob, answer: Answer) -> None:
         rows = await locked(tx, [job.payment["id"]])

@@ -27,6 +27,7 @@ from subgraphs.payments.types import (
     PaymentMethodPayload,
     PaymentMethodSetupPayload,
     PaymentPayload,
+    PaymentProvider,
     Pledge,
     Refund,
     RefundAccountInput,
@@ -59,12 +60,18 @@ class Mutation:
     @strawberry.federation.field(authenticated=True)
     async def payment_method_setup_start(self, info: Info, return_url: str) -> PaymentMethodSetupPayload:
         user_id = info.context.identity.require_user()
+        settings = info.context.settings
         try:
-            customer_key = await info.context.service.methods.start_setup(user_id, return_url)
+            setup = await info.context.service.methods.start_setup(user_id, return_url)
         except (Rejected, RejectedTogether) as error:
-            return PaymentMethodSetupPayload(customer_key=None, client_key=None, user_errors=errors_of(error))
-        client_key = info.context.settings.provider_client_key
-        return PaymentMethodSetupPayload(customer_key=customer_key, client_key=client_key, user_errors=[])
+            return PaymentMethodSetupPayload(user_errors=errors_of(error))
+        return PaymentMethodSetupPayload(
+            customer_key=setup.customer_key,
+            client_key=settings.provider_client_key,
+            client_secret=setup.client_secret,
+            provider=PaymentProvider(settings.provider),
+            user_errors=[],
+        )
 
     @strawberry.federation.field(authenticated=True)
     async def payment_method_register(

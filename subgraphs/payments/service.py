@@ -77,7 +77,7 @@ class Service:
         self.charger = Charger(database, provider, vault, settings, now, self.settled)
         self.refunder = Refunder(database, provider, vault, settings, now, self.settled)
         self.reconciler = Reconciler(database, provider, now, self.charger.alarm.ring, settings)
-        self.checkout = Checkout(database, self.charger, vault, settings, now)
+        self.checkout = Checkout(database, provider, self.charger, vault, settings, now)
         self.methods = Methods(database, provider, vault, now, wake)
         # Webhooks come in crowds: those that come together are looked up together.
         self._named: GroupCommit[str, RowMapping | None] = GroupCommit(self._by_provider_order)

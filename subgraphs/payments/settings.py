@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -11,12 +13,19 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DURE_PAYMENTS_", extra="ignore")
 
-    provider_url: str = Field(default="http://127.0.0.1:4090", description="Base URL of the payment provider's API.")
-    provider_secret_key: SecretStr = Field(
-        default=SecretStr("test_sk_dure"), description="The provider's secret key, for Basic authentication."
+    provider: Literal["toss", "stripe"] = Field(
+        default="toss",
+        description="Who takes the payments: Toss Payments or Stripe. Chosen before the first sale (docs/how-to).",
     )
+    provider_url: str = Field(default="http://127.0.0.1:4090", description="Base URL of the payment provider's API.")
+    provider_secret_key: SecretStr = Field(default=SecretStr("test_sk_dure"), description="The provider's secret key.")
     provider_client_key: str = Field(
         default="test_ck_dure", description="The provider's public key, which its window in the browser is opened with."
+    )
+    provider_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Stripe: signing secret of the webhook endpoint; while it is rolled both, comma-separated. Toss "
+        "signs nothing.",
     )
     provider_connect_seconds: float = Field(default=2.0, description="Time limit to connect to the provider.")
     provider_timeout_seconds: float = Field(default=10.0, description="Time limit of a call to the provider.")
@@ -46,4 +55,16 @@ class Settings(BaseSettings):
     )
     commission_basis_points: int = Field(
         default=1000, ge=0, le=10_000, description="Commission on a seller's line, frozen at the sale (1000: 10 %)."
+    )
+    commission_tax_basis_points: int = Field(
+        default=1000, ge=0, le=10_000, description="Value added tax on commissions, frozen with a sale (1000: 10 %)."
+    )
+    bookkeeping_seconds: float = Field(
+        default=30.0, gt=0, description="Pause of the bookkeeper, who works out what sales and refunds earned sellers."
+    )
+    bookkeeping_delay_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="How old a booking is before the bookkeeper takes it: longer than any transaction takes and than "
+        "the clocks of two machines differ.",
     )

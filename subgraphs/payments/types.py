@@ -58,6 +58,14 @@ class UserErrorCode(enum.Enum):
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
 
 
+@strawberry.enum
+class PaymentProvider(enum.Enum):
+    """Who takes the shop's payments."""
+
+    TOSS = "toss"
+    STRIPE = "stripe"
+
+
 @strawberry.interface
 class UserError:
     code: UserErrorCode
@@ -352,8 +360,14 @@ class RefundAccountInput:
 
 @strawberry.type
 class PaymentMethodSetupPayload:
-    customer_key: str | None
-    client_key: str | None
+    customer_key: str | None = None
+    client_key: str | None = None
+    client_secret: str | None = strawberry.field(
+        default=None, description="Stripe: of the SetupIntent that the window confirms; its id is then the `authKey`."
+    )
+    provider: PaymentProvider | None = strawberry.field(
+        default=None, description="Whose window is to be opened with these keys."
+    )
     user_errors: list[UserError]
 
 

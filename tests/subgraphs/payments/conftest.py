@@ -34,6 +34,7 @@ from subgraphs.payments.provider import Provider
 from subgraphs.payments.service import Service
 from subgraphs.payments.settings import Settings
 from subgraphs.payments.simulator.app import Simulator, create_simulator
+from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import AsgiSender
 
 SECRET = "payments-tests"
@@ -204,6 +205,6 @@ async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         send = AsgiSender(simulator, timeout_seconds=0.3)
         runtime = Runtime(common, database, MemoryBroker(), InProcessChanges(), clock.now)
         subgraph, service = app.assemble(runtime, chosen, send=send)
-        provider = Provider(AsgiSender(simulator), chosen.provider_secret_key.get_secret_value())
+        provider = Toss(AsgiSender(simulator), chosen.provider_secret_key.get_secret_value())
         yield World(subgraph, service, database, simulator, provider, clock)
     simulator.store.close()

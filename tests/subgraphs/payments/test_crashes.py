@@ -33,6 +33,7 @@ from subgraphs.payments.audit import audit, audit_provider
 from subgraphs.payments.models import outbox
 from subgraphs.payments.provider import Provider
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import HttpSender, NoAnswer
 from tests.subgraphs.payments.conftest import GOOD_CARD, request
 from tests.support.process import free_port
@@ -67,7 +68,7 @@ class Shop:
     @property
     def provider(self) -> tuple[Provider, HttpSender]:
         send = HttpSender(self.provider_url, connect_seconds=1, timeout_seconds=5)
-        return Provider(send, "test_sk_dure"), send
+        return Toss(send, "test_sk_dure"), send
 
     async def card(self, user: str) -> str:
         common = CommonSettings(data_dir=self.folder, claims_secret=SecretStr("c"), cursor_secret=SecretStr("c"))
@@ -98,7 +99,7 @@ class Shop:
         provider, send = self.provider
         journal = await provider.transactions(utc_now().replace(year=2020), utc_now().replace(year=2099))
         await send.close()
-        return sum(each.status == "DONE" for each in journal)
+        return sum(each.net > 0 for each in journal)
 
 
 def _batch(data: EventData) -> bytes:

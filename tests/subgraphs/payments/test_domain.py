@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subgraphs.payments import domain
+from subgraphs.payments import domain, toss_refusals
 from subgraphs.payments.domain import (
     Absent,
     Account,
@@ -163,4 +163,4 @@ def test_a_commission_is_rounded_and_within_the_total(total: int, rate: int) -> 
     ],
 )
 def test_a_refusal_is_final_only_when_the_provider_says_so(status: int, code: str, kind: type) -> None:
-    assert isinstance(domain.read_refusal(status, code), kind)
+    assert isinstance(toss_refusals.read(status, code), kind)
