@@ -267,7 +267,7 @@ class Toss:
             raise
 
     async def _get(self, path: str) -> Response:
-        return _checked(await self._send("GET", path, {"Authorization": self._authorization}, b""))
+        return checked(await self._send("GET", path, {"Authorization": self._authorization}, b""))
 
     async def _post(self, path: str, body: Mapping[str, Any], key: str) -> Response:
         headers = {
@@ -277,7 +277,7 @@ class Toss:
         }
         deadline.check()
         deadline.lasting()  # whatever comes of it: it is not to be left half done
-        return _checked(await self._send("POST", path, headers, orjson.dumps(body)))
+        return checked(await self._send("POST", path, headers, orjson.dumps(body)))
 
 
 def card_summary(card: Card) -> str:
@@ -286,7 +286,8 @@ def card_summary(card: Card) -> str:
     return f"{name} {card.number[-4:]}" if card.number else name
 
 
-def _checked(response: Response) -> Response:
+def checked(response: Response) -> Response:
+    """A good answer. Raises ProviderError for any other."""
     if 200 <= response.status < 300:
         return response
     try:
