@@ -18,14 +18,6 @@ LOCK_TIMEOUT_SECONDS = 1
 UNSEEN_SECONDS = 10.0
 """A PostgreSQL connection that was used since needs no ping: a server that ends says so to the open socket."""
 
-POSTGRES_PLANS = {
-    # A connection plans a statement once. Planned while its tables were young and empty, it would go on reading them
-    # from end to end when they are no longer so; every hot statement has an index.
-    "enable_seqscan": "off",
-    # What has to be read from end to end all the same now seems so dear that it would be compiled first.
-    "jit": "off",
-}
-
 
 def writer(url: str | URL, *, pool_size: int = 10) -> AsyncEngine:
     """An engine on the primary. On SQLite one connection, whose transactions begin IMMEDIATE: one writer at a time."""
@@ -52,7 +44,7 @@ def _server(url: URL, pool_size: int) -> AsyncEngine:
             "lock_timeout": str(LOCK_TIMEOUT_SECONDS * 1000),
             "idle_in_transaction_session_timeout": "10000",
         }
-        options["connect_args"] = {"server_settings": limits | POSTGRES_PLANS, "timeout": 5}
+        options["connect_args"] = {"server_settings": limits, "timeout": 5}
     else:
         setup = f"SET innodb_lock_wait_timeout={LOCK_TIMEOUT_SECONDS}, max_statement_time={SQL_TIMEOUT_SECONDS}"
         options["connect_args"] = {

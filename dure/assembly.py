@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from db import statistics
 from db.redis import connect
+from db.session import Database
 from dure import purging, subgraphs
 from dure.databases import open_database
 from dure.settings import Settings
@@ -16,7 +18,7 @@ from messaging.topology import queue_name, unrouted
 from router.app import RouterApp
 from subgraphs.kit.changes import Changes, InProcessChanges, RedisChanges
 from subgraphs.kit.subgraph import Runtime, Subgraph
-from subgraphs.kit.workers import Worker
+from subgraphs.kit.workers import Worker, repeat
 
 
 def make_broker(settings: Settings) -> Broker:
@@ -49,6 +51,19 @@ def purging_workers(router: RouterApp, broker: Broker) -> list[Worker]:
     if router.cache is None:
         return []
     return [Worker("router.purges", purging.Purging(broker, router.cache.store).run)]
+
+
+def statistics_workers(databases: Mapping[str, Database]) -> list[Worker]:
+    """What keeps the plans of a young shop's statements right: PostgreSQL needs it."""
+
+    def worker(name: str, database: Database) -> Worker:
+        async def look() -> None:
+            await statistics.refresh(database)
+
+        called = f"{name}.statistics"
+        return Worker(called, lambda: repeat(called, look, every=statistics.EVERY_SECONDS))
+
+    return [worker(name, each) for name, each in databases.items() if each.dialect == "postgresql"]
 
 
 def make_runtime(settings: Settings, name: str, broker: Broker, changes: Changes) -> Runtime:

@@ -11,12 +11,20 @@ from starlette.types import ASGIApp
 
 from db import deadline, telemetry
 from dure import demo_data, subgraphs
-from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime, purging_workers
+from dure.assembly import (
+    build,
+    ending_sessions,
+    make_broker,
+    make_changes,
+    make_runtime,
+    purging_workers,
+    statistics_workers,
+)
 from dure.databases import migrate, until_told
 from dure.doors import by_prefix
 from dure.observe import observed, showing
 from dure.progress import step
-from dure.serve import follow, router_settings, serve
+from dure.serve import certificate, follow, router_settings, serve
 from dure.settings import Settings
 from router.app import RouterApp, create_app
 from router.executor.transport import InProcessTransport, SubgraphRequest, SubgraphResponse, Transport
@@ -55,6 +63,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
         workers = [worker for subgraph in built.values() for worker in subgraph.workers]
         workers.append(Worker("provider.webhooks", simulator.run))
         workers += purging_workers(router, broker)
+        workers += statistics_workers(databases)
         async with (
             running(workers),
             showing(settings, seen, settings.port, databases, router.health, router.invalidation, router.usage),
@@ -62,7 +71,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
             if loaded:
                 with step("telling the subgraphs of one another's data"):
                     await until_told(settings)
-            await serve(app, settings.host, settings.port, announce, router.drain, router.look_again)
+            await serve(app, settings.host, settings.port, announce, router.drain, router.look_again, certificate())
 
 
 def _build_all(runtimes: Mapping[str, Runtime], simulator: Simulator) -> dict[str, Subgraph]:

@@ -8,10 +8,18 @@ from contextlib import AsyncExitStack
 
 from db.session import Database
 from dure import subgraphs
-from dure.assembly import build, ending_sessions, make_broker, make_changes, make_runtime, purging_workers
+from dure.assembly import (
+    build,
+    ending_sessions,
+    make_broker,
+    make_changes,
+    make_runtime,
+    purging_workers,
+    statistics_workers,
+)
 from dure.doors import Forward, by_prefix
 from dure.observe import observed, showing
-from dure.serve import follow, router_settings, serve
+from dure.serve import certificate, follow, router_settings, serve
 from dure.settings import Settings
 from router.app import create_app
 from router.pipeline.health import Health
@@ -58,7 +66,7 @@ async def run_workers(settings: Settings, name: str) -> None:
         opened, database = _open(settings, name, stack)
         port = port_of(settings, name) + settings.internal_offset
         async with showing(settings, seen, port, {name: database}):
-            await supervise(list(opened.workers))
+            await supervise([*opened.workers, *statistics_workers({name: database})])
 
 
 async def run_provider(settings: Settings) -> None:
@@ -92,9 +100,8 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
             running(workers),
             showing(settings, seen, settings.port, {}, router.health, router.invalidation, router.usage),
         ):
-            await serve(
-                by_prefix(doors, router), settings.host, settings.port, announce, router.drain, router.look_again
-            )
+            door = by_prefix(doors, router)
+            await serve(door, settings.host, settings.port, announce, router.drain, router.look_again, certificate())
     finally:
         await asyncio.gather(broker.close(), *(door.close() for door in doors.values()))
 

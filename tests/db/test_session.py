@@ -227,14 +227,3 @@ async def test_a_connection_unseen_for_long_is_pinged(
     async with Database(postgres_database_url) as database:
         await _prepare(database)
         assert await _pings(database, monkeypatch) == 2
-
-
-async def test_a_plan_made_for_an_empty_table_uses_the_index(postgres_database_url: str) -> None:
-    """A statement that is planned when its table is empty must not read it from end to end for ever."""
-    async with Database(postgres_database_url, pool_size=1) as database:
-        async with database.transaction() as tx:
-            await tx.run_sync(METADATA.create_all)
-            await tx.execute(text("SET plan_cache_mode = force_generic_plan"))
-            await tx.execute(text("PREPARE young AS SELECT value FROM counters WHERE id = ANY ($1::int[])"))
-            plan = (await tx.execute(text("EXPLAIN EXECUTE young(ARRAY[1, 2])"))).scalars().all()
-        assert "Seq Scan" not in " ".join(plan)
