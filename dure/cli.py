@@ -47,11 +47,15 @@ def main() -> None:
 @app.command()
 def up(split: Annotated[bool, typer.Option(help="Every part in a process of its own.")] = False) -> None:
     """Start the shop and keep it running until Ctrl-C."""
+    from dure.serve import address, certificate
+
     settings = _settings()
     preflight.check(settings.host, settings.port, settings.data_dir)
+    certificate()
+    base = address(settings)
+    preflight.set_addresses(settings.host, base)
 
     def announce() -> None:
-        base = f"http://{settings.host}:{settings.port}"
         console.print(f"[bold green]dure is open[/bold green]  GraphQL  {base}/graphql", soft_wrap=True)
         if settings.dev:
             console.print(f"              explorer {base}/   mails {base}/dev/mails   try: dure demo", soft_wrap=True)
@@ -74,9 +78,10 @@ def demo(
 ) -> None:
     """Act as a newcomer: register, buy, back a project; exit 1 when any value is not what it must be."""
     from dure.demo import run
+    from dure.serve import address
 
     settings = _settings()
-    succeeded = _run(run(url or f"http://{settings.host}:{settings.port}"))
+    succeeded = _run(run(url or address(settings)))
     raise typer.Exit(0 if succeeded else 1)
 
 

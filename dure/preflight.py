@@ -15,6 +15,14 @@ def check(host: str, port: int, data_dir: Path) -> None:
     check_port(host, port)
 
 
+def set_addresses(host: str, base: str) -> None:
+    """Links in e-mails and addresses of pictures lead here, unless they are set to the name that people use."""
+    if host in ("0.0.0.0", "::"):
+        return
+    os.environ.setdefault("DURE_USERS_PUBLIC_URL", base)
+    os.environ.setdefault("DURE_PRODUCTS_MEDIA_URL", f"{base}/media")
+
+
 def check_folder(data_dir: Path) -> None:
     """Raises StartError when files cannot be made in ``data_dir``."""
     try:

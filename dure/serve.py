@@ -11,20 +11,27 @@ from typing import Any
 
 import structlog
 import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.types import ASGIApp
 
+from dure.errors import StartError
 from dure.settings import ROOT, Settings
 from router.app import RouterApp
+from router.errors import SourceError
 from router.pipeline.collector import spare_collector
 from router.pipeline.following import source
 from router.pipeline.serving import DrainingServer
 from router.pipeline.supergraph_source import Load
+from router.pipeline.tls import Certificate, both, certificate_of, following
 from router.settings import Settings as RouterSettings
-from router.settings import SubgraphSettings, TokenSettings, read_settings
+from router.settings import SubgraphSettings, TlsSettings, TokenSettings, read_settings
 
 GRACE_SECONDS = 5
 Drain = Callable[[], Awaitable[None]]
 GIVE_UP_SECONDS = 30
+CERTIFICATE_SECONDS = 5.0
+"""How often a new certificate is looked for."""
 log = structlog.get_logger()
 FORWARDED = (
     "accept-language",
@@ -109,6 +116,28 @@ def _cache(settings: Settings) -> dict[str, Any]:
     return found
 
 
+class _OwnDoor(BaseSettings):
+    """Of the router's settings, how its door is served: commands want no more of them."""
+
+    model_config = SettingsConfigDict(env_prefix="ROUTER_", env_nested_delimiter="__", extra="ignore")
+    tls: TlsSettings = TlsSettings()
+
+
+def certificate() -> Certificate | None:
+    """What ``ROUTER_TLS__CERTIFICATE`` and ``ROUTER_TLS__KEY`` name. Raises StartError."""
+    try:
+        return certificate_of(_OwnDoor().tls)
+    except (SourceError, ValidationError) as error:
+        reasons = [each["msg"] for each in error.errors()] if isinstance(error, ValidationError) else [str(error)]
+        raise StartError(f"no HTTPS: {'; '.join(reasons)} See ROUTER_TLS__CERTIFICATE and ROUTER_TLS__KEY.") from None
+
+
+def address(settings: Settings) -> str:
+    """Where this shop listens, as a browser on this machine writes it."""
+    scheme = "https" if _OwnDoor().tls.certificate else "http"
+    return f"{scheme}://{settings.host}:{settings.port}"
+
+
 def _name_of(settings: Settings) -> str:
     """Tells this shop from others on the same server: all its processes share the secret, and no other shop does."""
     return hmac.digest(settings.claims_secret.get_secret_value().encode(), b"name", "sha256").hex()[:12]
@@ -136,9 +165,10 @@ async def serve(
     announce: Callable[[], None],
     drain: Drain | None = None,
     look_again: Callable[[], None] | None = None,
+    certificate: Certificate | None = None,
 ) -> None:
     """Listen, call ``announce``, return after SIGINT or SIGTERM when running requests have ended (5 s at most).
-    SIGHUP calls ``look_again``."""
+    SIGHUP calls ``look_again``. ``certificate``: by HTTPS."""
     server = Server(
         uvicorn.Config(
             app,
@@ -150,6 +180,7 @@ async def serve(
             proxy_headers=False,  # the router decides whom to believe: ROUTER_TRUSTED_PROXIES
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
+            **(certificate.server_options() if certificate else {}),
         ),
         announce,
         drain,
@@ -157,8 +188,9 @@ async def serve(
     spare_collector()
     server.stop_on_signals()
     if look_again is not None:
-        server.look_again_on_hangup(look_again)
-    await server.serve()
+        server.look_again_on_hangup(both(look_again, certificate))
+    async with following(certificate, CERTIFICATE_SECONDS):
+        await server.serve()
 
 
 def _give_up() -> None:

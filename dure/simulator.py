@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from dure.errors import StartError
+from dure.serve import address
 from dure.settings import Settings
 from subgraphs.payments.simulator.faults import KINDS, MESSAGES
 
@@ -31,7 +32,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def addresses(settings: Settings) -> list[str]:
     """Where the simulator may be: inside the shop's process, or a process of its own."""
-    return [f"http://{settings.host}:{settings.port}/provider", f"http://{settings.host}:{settings.provider_port}"]
+    return [f"{address(settings)}/provider", f"http://{settings.host}:{settings.provider_port}"]
 
 
 def script(settings: Settings, faults: Iterable[Fault], url: str | None = None) -> int:

@@ -85,6 +85,7 @@ def serve(
     from router.pipeline.following import source
     from router.pipeline.serving import InternalDoor, serve_router
     from router.pipeline.supergraph_source import from_config, from_file
+    from router.pipeline.tls import certificate_of
     from router.settings import read_settings
     from router.telemetry import Telemetry, logs
     from router.telemetry.export import exporting
@@ -96,6 +97,7 @@ def serve(
         look = source(load, lambda: read_settings(config, **({"dev": True} if dev else {})), config)
         wanted = asyncio.run(look())
         settings = wanted.settings
+        certificate = certificate_of(settings.tls)
         logs.configure(settings.log_level, settings.log_format)
         traces = exporting("router", settings.trace_ratio, settings.otlp_endpoint)
         telemetry = Telemetry(tracer=traces.get_tracer("router") if traces is not None else None)
@@ -104,7 +106,7 @@ def serve(
         raise _failed(str(error)) from error
     application.follows = look, wanted
     watched = InternalDoor(telemetry.exposition, application.health, application.invalidation, application.usage)
-    uvloop.run(serve_router(application, watched, settings, host, port))
+    uvloop.run(serve_router(application, watched, settings, host, port, certificate))
     if traces is not None:
         traces.shutdown()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from router.errors import SourceError
@@ -49,6 +49,27 @@ class Limits(BaseModel):
     variables: int = Field(default=50, description="Variables of an operation.")
     representations: int = Field(default=1_000, description="Representations in one entity request; more are split.")
     validation_errors: int = Field(default=10, description="Validation errors that are reported.")
+
+
+class TlsSettings(BaseModel):
+    """HTTPS at the router's own door. Both files, or plain HTTP (behind a proxy that ends TLS)."""
+
+    certificate: Path | None = Field(
+        default=None, description="The certificate with those between it and its root, PEM. New files are followed."
+    )
+    key: Path | None = Field(default=None, description="Its private key, PEM, without a password.")
+    hsts: int = Field(
+        default=31_536_000,
+        ge=0,
+        description="How long browsers shall come by HTTPS only (`Strict-Transport-Security`). 0: they are not told.",
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> TlsSettings:
+        if (self.certificate is None) != (self.key is None):
+            missing = "certificate" if self.certificate is None else "key"
+            raise ValueError(f"a certificate and its key belong together: `tls.{missing}` is not set")
+        return self
 
 
 class TokenSettings(BaseModel):
@@ -253,6 +274,7 @@ class Settings(BaseSettings):
     dev: bool = Field(default=False, description="Introspection, explorer, error details, and plans on request.")
     introspection: bool = Field(default=False, description="Answer `__schema` and `__type`; `dev` implies it.")
     limits: Limits = Field(default_factory=lambda: Limits())
+    tls: TlsSettings = Field(default_factory=lambda: TlsSettings())
     tokens: TokenSettings = Field(default_factory=lambda: TokenSettings())
     policies: PolicySettings = Field(default_factory=lambda: PolicySettings())
     subgraphs: dict[str, SubgraphSettings] = Field(default_factory=dict)
@@ -407,6 +429,7 @@ def read_settings(config: Path | None, **overrides: Any) -> Settings:
 
 
 AT_START = (
+    "tls",
     "cache",
     "watch",
     "internal_host",

@@ -10,17 +10,21 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from ssl import SSLContext
+from typing import Any
 
 AT_ONCE = 64
 """Connections in one turn: there is other work, too."""
+HANDSHAKE_SECONDS = 10
 
 
 class Acceptor:
     """Takes connections beside the server that listens. Made in the running loop."""
 
-    def __init__(self, listener: int, protocol: Callable[[], asyncio.Protocol]) -> None:
-        """``listener``: the file descriptor of a listening socket; it stays the server's."""
+    def __init__(self, listener: int, protocol: Callable[[], asyncio.Protocol], tls: SSLContext | None = None) -> None:
+        """``listener``: the file descriptor of a listening socket; it stays the server's. ``tls``: what it speaks."""
         self._protocol = protocol
+        self._tls: dict[str, Any] = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS} if tls else {}
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
         self._listener = socket.socket(fileno=os.dup(listener))
@@ -46,6 +50,6 @@ class Acceptor:
 
     async def _open(self, accepted: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, accepted)
+            await self._loop.connect_accepted_socket(self._protocol, accepted, **self._tls)
         except OSError:
-            accepted.close()  # they have gone already
+            accepted.close()  # they have gone already, or do not speak TLS

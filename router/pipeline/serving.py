@@ -18,6 +18,7 @@ from router.pipeline.asgi import Receive, Scope, Send, send_whole
 from router.pipeline.collector import spare_collector
 from router.pipeline.health import Health
 from router.pipeline.invalidation import Invalidation
+from router.pipeline.tls import Certificate, both, following
 from router.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class DrainingServer(uvicorn.Server):
         """See uvicorn."""
         await super().startup(sockets)
         listeners = [listener for server in self.servers for listener in server.sockets]
-        self._acceptors = [Acceptor(listener.fileno(), self._protocol) for listener in listeners]
+        self._acceptors = [Acceptor(listener.fileno(), self._protocol, self.config.ssl) for listener in listeners]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
@@ -162,8 +163,15 @@ class Served(Protocol):
     def look_again(self) -> None: ...
 
 
-async def serve_router(app: Served, watched: InternalDoor, settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM, and for operators at a port of their own."""
+async def serve_router(
+    app: Served,
+    watched: InternalDoor,
+    settings: Settings,
+    host: str,
+    port: int,
+    certificate: Certificate | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, and for operators at a port of their own. ``certificate``: by HTTPS."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -175,12 +183,16 @@ async def serve_router(app: Served, watched: InternalDoor, settings: Settings, h
         proxy_headers=False,  # whom to believe is for `trusted_proxies` to say
         ws_max_size=settings.limits.body_bytes,
         timeout_graceful_shutdown=settings.drain_timeout,
+        **(certificate.server_options() if certificate else {}),
     )
     server = DrainingServer(config, app.drain)
     server.stop_on_signals()
-    server.look_again_on_hangup(app.look_again)
+    server.look_again_on_hangup(both(app.look_again, certificate))
     spare_collector()
-    async with listening(watched, settings.internal_host, settings.internal_port):
+    async with (
+        listening(watched, settings.internal_host, settings.internal_port),
+        following(certificate, settings.watch),
+    ):
         await server.serve()
 
 

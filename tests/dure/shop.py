@@ -38,7 +38,8 @@ class ShopProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "https" if "ROUTER_TLS__KEY" in self.environment else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
@@ -110,7 +111,7 @@ class ShopProcess:
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
     try:
-        async with session.get(f"{url}/health") as response:
+        async with session.get(f"{url}/health", ssl=False) as response:
             return response.status == 200
     except aiohttp.ClientError:
         return False

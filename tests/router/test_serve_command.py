@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ import yaml
 from tests.router.pipeline.persisting import manifest
 from tests.router.pipeline.subgraphs import subgraphs
 from tests.router.pipeline.test_full_stack import running_subgraphs
+from tests.router.pipeline.test_tls import shown_name
+from tests.support.certificates import Authority, Files
 from tests.support.process import free_port
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 SUPERGRAPH = ROOT / "schema" / "supergraph.graphql"
@@ -75,6 +79,69 @@ async def ask(url: str, query: str) -> Any:
 async def fields(url: str) -> list[str]:
     """What the served graph's Query has."""
     return [field["name"] for field in (await ask(url, FIELDS))["data"]["__type"]["fields"]]
+
+
+async def test_a_certificate_is_shown_and_renewed_on_sighup(tmp_path: Path) -> None:
+    """As the command runs it, on its own event loop."""
+    authority, live = Authority(tmp_path), Files(tmp_path / "live.crt", tmp_path / "live.key")
+    (tmp_path / "a.graphql").write_text("type Query { one: Int }")
+    config = tmp_path / "router.yaml"
+    written = {
+        "subgraphs": {"a": {"routing_url": "http://127.0.0.1:1/", "schema": {"file": "a.graphql"}}},
+        "tls": {"certificate": str(live.certificate), "key": str(live.key)},
+        "watch": 0,
+        "internal_port": None,
+    }
+    config.write_text(yaml.safe_dump(written))
+    port = free_port()
+
+    def renew(name: str) -> None:
+        signed = authority.signed(name)
+        shutil.copy(signed.certificate, live.certificate)
+        shutil.copy(signed.key, live.key)
+
+    async def shown() -> str | None:
+        try:
+            return await shown_name(port, authority)
+        except OSError:
+            return None
+
+    renew("first")
+    async with process("serve", "--port", str(port), "--config", str(config)) as started:
+        await eventually(lambda: is_equal(shown, "first"))
+        url = f"https://localhost:{port}"
+        connector = aiohttp.TCPConnector(ssl=authority.trusted())
+        async with aiohttp.ClientSession(connector=connector) as session:
+            async with session.post(f"{url}/graphql", json={"query": "{__typename}"}) as answer:
+                assert await answer.json() == {"data": {"__typename": "Query"}}
+                assert answer.headers["strict-transport-security"] == "max-age=31536000"
+            async with session.ws_connect(f"{url}/graphql", protocols=["graphql-transport-ws"]) as socket_:
+                await socket_.send_json({"type": "connection_init"})
+                assert (await socket_.receive_json())["type"] == "connection_ack"
+        renew("second")
+        assert await shown() == "first", "nothing is watched"
+        started.send_signal(signal.SIGHUP)
+        await eventually(lambda: is_equal(shown, "second"))
+
+
+async def is_equal(ask: Callable[[], Awaitable[str | None]], wanted: str) -> bool:
+    return await ask() == wanted
+
+
+@pytest.mark.parametrize("broken", ["no key", "a key that is not there"])
+async def test_half_a_certificate_is_refused_before_anything_is_served(tmp_path: Path, broken: str) -> None:
+    signed = Authority(tmp_path).signed("router")
+    (tmp_path / "a.graphql").write_text("type Query { one: Int }")
+    tls = {"certificate": str(signed.certificate)} | ({"key": "/no/such.key"} if broken != "no key" else {})
+    config = tmp_path / "router.yaml"
+    subgraph = {"routing_url": "http://127.0.0.1:1/", "schema": {"file": "a.graphql"}}
+    config.write_text(yaml.safe_dump({"subgraphs": {"a": subgraph}, "tls": tls}))
+    async with process("serve", "--port", str(free_port()), "--config", str(config)) as started:
+        assert await started.wait() == 1
+        assert started.stderr is not None
+        told = (await started.stderr.read()).decode()
+        assert ("`tls.key` is not set" if broken == "no key" else "Cannot read /no/such.key") in told
+        assert "Traceback" not in told
 
 
 async def until_fields(url: str, wanted: list[str]) -> None:
