@@ -30,7 +30,7 @@ from subgraphs.products.importing import products_imported
 from subgraphs.products.stock_ledger import open_levels
 from subgraphs.users import models as user_models
 from subgraphs.users.domain import business_check_digit
-from subgraphs.users.service.announce import announce_partners
+from subgraphs.users.service.announce import announce_account, announce_partners
 from subgraphs.users.service.announce import announce_users as announce_user_rows
 
 Rows = list[dict[str, Any]]
@@ -110,6 +110,8 @@ async def announce_users(tx: AsyncConnection) -> None:
     ids = list((await tx.execute(select(user_models.users.c.id))).scalars())
     await announce_user_rows(tx, ids)
     await announce_partners(tx, [seller.id for seller in SELLERS])
+    for number, seller in enumerate(SELLERS):
+        await announce_account(tx, seller.id, "88", f"110900{number:06}", f"{seller.name} 대표")
 
 
 # --- delivery -----------------------------------------------------------------------------------------------------

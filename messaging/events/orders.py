@@ -168,8 +168,18 @@ class ReturnChanged(EventData, frozen=True, kw_only=True):
     note: str | None = None
 
 
+class RefundedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the units of an order line that came back were sold for."""
+
+    order_line_id: str
+    amount: int
+
+
 class RefundRequested(EventData, frozen=True, kw_only=True):
-    """The goods have arrived: give this back. Answer: RefundCompleted or RefundRejected, again if asked again."""
+    """The goods have arrived: give this back. Answer: RefundCompleted or RefundRejected, again if asked again.
+
+    ``lines``: whose goods they are; ``amount`` may be less (the parcel back) or more (the way there).
+    """
 
     type = "dure.orders.refund_requested.v1"
     subject = "return_id"
@@ -179,6 +189,7 @@ class RefundRequested(EventData, frozen=True, kw_only=True):
     amount: int
     currency: str
     reason: str
+    lines: tuple[RefundedLine, ...] = ()
 
 
 class OrderConfirmed(EventData, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from messaging.events.base import EventData
 
@@ -98,3 +98,50 @@ class RefundRejected(EventData, frozen=True, kw_only=True):
     return_id: str
     code: str
     message: str
+
+
+class SettlementClosed(EventData, frozen=True, kw_only=True):
+    """What a seller earned in a period (its end is the first day after it, in Seoul) will not change any more.
+
+    ``payable``: ``net`` less what an earlier settlement left owing; if it is negative the next one carries it.
+    """
+
+    type = "dure.payments.settlement_closed.v1"
+    subject = "settlement_id"
+
+    settlement_id: str
+    partner_id: str
+    period_start: date
+    period_end: date
+    net: int
+    payable: int
+    currency: str
+
+
+class PayoutCompleted(EventData, frozen=True, kw_only=True):
+    """A settlement's money is in the seller's bank account."""
+
+    type = "dure.payments.payout_completed.v1"
+    subject = "settlement_id"
+
+    payout_id: str
+    settlement_id: str
+    partner_id: str
+    amount: int
+    currency: str
+    period_start: date
+    period_end: date
+
+
+class PayoutFailed(EventData, frozen=True, kw_only=True):
+    """The bank did not take a settlement's money; it can be sent again."""
+
+    type = "dure.payments.payout_failed.v1"
+    subject = "settlement_id"
+
+    payout_id: str
+    settlement_id: str
+    partner_id: str
+    amount: int
+    currency: str
+    reason: str

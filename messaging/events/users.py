@@ -31,3 +31,17 @@ class PartnerChanged(EventData, frozen=True, kw_only=True):
     name: str
     status: str
     member_ids: tuple[str, ...] = ()
+
+
+class PayoutAccountChanged(EventData, frozen=True, kw_only=True):
+    """The bank account that a seller is paid to."""
+
+    type = "dure.users.payout_account_changed.v1"
+    subject = "partner_id"
+    personal = ("bank_account_number", "holder_name")
+
+    partner_id: str
+    version: int
+    bank_code: str
+    bank_account_number: str
+    holder_name: str

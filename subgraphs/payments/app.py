@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 
 from messaging.consumer import Consumer
 from messaging.events.funding import PledgeCanceled, PledgeReserved
 from messaging.events.orders import OrderPlaced, PaymentCancelRequested, PaymentRequested, RefundRequested
-from messaging.events.users import PartnerChanged
+from messaging.events.users import PartnerChanged, PayoutAccountChanged
 from messaging.relay import Relay
 from subgraphs.kit.app import http_app
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.housekeeping import housekeeper
 from subgraphs.kit.identity import ClaimsVerifier
+from subgraphs.kit.pagination import Cursors
 from subgraphs.kit.settings import CommonSettings
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker
@@ -22,9 +24,12 @@ from subgraphs.payments.audit import audit
 from subgraphs.payments.consumers import handlers
 from subgraphs.payments.loaders import Context
 from subgraphs.payments.models import dead_letters, idempotency, inbox, outbox
+from subgraphs.payments.provider import Provider
 from subgraphs.payments.schema import schema
 from subgraphs.payments.service import Service
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.settling.provider import HttpPayouts
+from subgraphs.payments.stripe import Stripe
 from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import HttpSender, Send
 from subgraphs.payments.vault import Vault, generated_key
@@ -40,11 +45,12 @@ CONSUMES = (
     PledgeReserved,
     PledgeCanceled,
     PartnerChanged,
+    PayoutAccountChanged,
 )
 
 
 class MissingKey(Exception):
-    """No encryption key is set, and one is generated for development only."""
+    """A secret is not set that is generated for development only."""
 
 
 def build(runtime: Runtime, settings: Settings | None = None, *, send: Send | None = None) -> Subgraph:
@@ -59,10 +65,17 @@ def assemble(
     chosen = settings or Settings()
     database = runtime.database
     http = sender(chosen)
-    provider = Toss(send or http, chosen.provider_secret_key.get_secret_value())
+    provider = provider_of(chosen, send or http, runtime.now)
     relay = Relay(database, outbox, runtime.broker)
     service = Service(
-        database, provider, vault(runtime.common, chosen), chosen, runtime.now, runtime.changes.tell, relay.wake
+        database,
+        provider,
+        HttpPayouts(send or http, chosen.provider_secret_key.get_secret_value()),
+        vault(runtime.common, chosen),
+        chosen,
+        runtime.now,
+        runtime.changes.tell,
+        relay.wake,
     )
     consumer = Consumer(
         database,
@@ -74,8 +87,10 @@ def assemble(
         after_commit=relay.wake,
     )
 
+    cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
+
     def context(caller: Caller) -> Context:
-        return Context(caller.identity, service, chosen, runtime.changes)
+        return Context(caller.identity, service, chosen, runtime.changes, cursors)
 
     endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     app = http_app(NAME, endpoint, database)
@@ -90,12 +105,25 @@ def assemble(
             Worker("payments.charger", service.charger.run),
             Worker("payments.refunder", service.refunder.run),
             Worker("payments.reconciler", service.reconciler.run),
+            Worker("payments.bookkeeper", service.bookkeeper.run),
+            Worker("payments.payouts", service.payouts.run),
             housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
             Worker("payments.connections", _closing(http.close)),
         ],
         audit=audit,
     )
     return subgraph, service
+
+
+def provider_of(settings: Settings, send: Send, now: Callable[[], datetime]) -> Provider:
+    """The provider that the settings choose, reached by ``send``. Raises MissingKey."""
+    secret_key = settings.provider_secret_key.get_secret_value()
+    if settings.provider == "toss":
+        return Toss(send, secret_key)
+    if settings.provider_webhook_secret is None:
+        raise MissingKey("set DURE_PAYMENTS_PROVIDER_WEBHOOK_SECRET: anybody could send Stripe's webhooks")
+    secrets = settings.provider_webhook_secret.get_secret_value().split(",")
+    return Stripe(send, secret_key, [each.strip() for each in secrets if each.strip()], now)
 
 
 def sender(settings: Settings) -> HttpSender:

@@ -14,6 +14,7 @@ from subgraphs.payments.effects import BUYERS
 from subgraphs.payments.models import ledger, payments, refunds
 from subgraphs.payments.provider import Provider
 from subgraphs.payments.reconciling import compare
+from subgraphs.payments.settling.audit import checks as settling_checks
 
 STUCK_AFTER = timedelta(minutes=10)
 JOURNAL_DAYS = 90
@@ -28,6 +29,7 @@ async def audit(connection: AsyncConnection) -> list[Violation]:
         "payments.ledger_balanced": _unbalanced(),
         "payments.ledger_equals_payments": _booked_otherwise(),
         "payments.no_stuck_payment": _stuck(),
+        **settling_checks(),
     }
     violations = []
     for invariant, query in checks.items():

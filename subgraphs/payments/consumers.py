@@ -14,7 +14,7 @@ from messaging.envelope import Event
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
 from messaging.events.orders import OrderPlaced, PaymentCancelRequested, PaymentRequested, RefundRequested
-from messaging.events.users import PartnerChanged
+from messaging.events.users import PartnerChanged, PayoutAccountChanged
 from subgraphs.payments.service import Service
 
 Note = Callable[[AsyncConnection, Sequence[Any]], Awaitable[None]]
@@ -54,6 +54,7 @@ def handlers(service: Service, now: Callable[[], datetime]) -> Mapping[type[Even
         PledgeReserved: _noting(intake.pledges_reserved),
         PledgeCanceled: _noting(intake.pledges_canceled),
         PartnerChanged: _noting(intake.partners_changed),
+        PayoutAccountChanged: _noting(service.payouts.accounts_changed),
     }
 
 

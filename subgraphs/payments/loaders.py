@@ -9,9 +9,13 @@ from aiodataloader import DataLoader
 
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.identity import Identity
+from subgraphs.kit.pagination import Cursors
 from subgraphs.payments.effects import Row
 from subgraphs.payments.service import ADMIN_SCOPES, Service
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.settling.reading import Standing
+
+SETTLING_SCOPES = frozenset({"settlements:write", "ledger:read"})
 
 
 class Loaders:
@@ -27,6 +31,11 @@ class Loaders:
         self.attempts_of: DataLoader[str, list[Row]] = DataLoader(service.attempts_of_payments)
         self.refunds_of: DataLoader[str, list[Row]] = DataLoader(service.refunds_of_payments)
         self.methods_of: DataLoader[str, list[Row]] = DataLoader(service.methods_of_users)
+        settling = service.settling
+        self.settlement: DataLoader[str, Row | None] = DataLoader(settling.settlements_by_id)
+        self.payout_of: DataLoader[str, Row | None] = DataLoader(settling.payouts_of)
+        self.partner: DataLoader[str, Row | None] = DataLoader(settling.partners_by_id)
+        self.standing: DataLoader[str, Standing] = DataLoader(settling.standings)
 
 
 @dataclass
@@ -37,6 +46,7 @@ class Context:
     service: Service
     settings: Settings
     changes: Changes
+    cursors: Cursors
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +62,22 @@ class Context:
     @property
     def is_admin(self) -> bool:
         return not ADMIN_SCOPES.isdisjoint(self.identity.scopes)
+
+    @property
+    def settles_all(self) -> bool:
+        """Operators see the settlements of all sellers."""
+        return not SETTLING_SCOPES.isdisjoint(self.identity.scopes)
+
+    async def works_for(self, partner_id: str) -> bool:
+        """Whether the caller is a member of this seller."""
+        partner = await self.loaders.partner.load(partner_id)
+        return partner is not None and self.identity.user_id in partner["member_ids"]
+
+    async def visible_settlement(self, settlement_id: str) -> Row | None:
+        row = await self.loaders.settlement.load(settlement_id)
+        if row is None or not (self.settles_all or await self.works_for(row["partner_id"])):
+            return None
+        return row
 
     async def visible_payment(self, payment_id: str) -> Row | None:
         row = await self.loaders.payment.load(payment_id)

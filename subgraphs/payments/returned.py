@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import insert_rows
 from messaging.events import EventData
 from messaging.events.orders import RefundRequested
 from messaging.events.payments import RefundRejected
@@ -17,7 +18,7 @@ from subgraphs.kit.identity import Identity
 from subgraphs.payments.domain import CAPTURED, PaymentStatus, RefundStatus
 from subgraphs.payments.effects import SOURCE, Effects, Row, being_refunded, locked, told_of_refund
 from subgraphs.payments.intake import payments_of_orders
-from subgraphs.payments.models import outbox, payments, refunds
+from subgraphs.payments.models import outbox, payments, refund_lines, refunds
 from subgraphs.payments.settings import Settings
 from subgraphs.payments.vault import Vault
 
@@ -37,6 +38,7 @@ async def refunds_requested(
     left = {row["id"]: row["captured"] - row["refunded"] - pending.get(row["id"], 0) for row in paid.values()}
     effects = Effects(settings, vault, now)
     answers: list[EventData] = []
+    lines: list[Row] = []
     for return_id, each in wanted.items():
         row = paid.get(each.order_id)
         if return_id in known:
@@ -47,8 +49,13 @@ async def refunds_requested(
             answers.append(_rejected(return_id, "REFUND_EXCEEDS_BALANCE", "More than is left of the payment."))
         else:
             left[row["id"]] -= each.amount
-            effects.refund(row, each.amount, each.reason, automatic=True, return_id=return_id)
+            refund = effects.refund(row, each.amount, each.reason, automatic=True, return_id=return_id)
+            lines += [
+                {"refund_id": refund["id"], "order_line_id": line.order_line_id, "amount": line.amount}
+                for line in each.lines
+            ]
     await effects.write(tx)
+    await insert_rows(tx, refund_lines, lines)
     await record(tx, outbox, SOURCE, answers)
 
 

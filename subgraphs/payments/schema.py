@@ -16,6 +16,8 @@ from subgraphs.payments.banks import BANKS
 from subgraphs.payments.domain import PaymentStatus
 from subgraphs.payments.effects import Row
 from subgraphs.payments.service import Account
+from subgraphs.payments.settling import graph as settling
+from subgraphs.payments.settling.graph import Partner, SettlingMutations, SettlingQueries
 from subgraphs.payments.types import (
     Bank,
     Info,
@@ -40,7 +42,7 @@ from subgraphs.payments.types import (
 
 
 @strawberry.type
-class Query:
+class Query(SettlingQueries):
     @strawberry.federation.field(authenticated=True)
     async def payment(self, info: Info, id: strawberry.ID) -> Payment | None:
         info.context.identity.require_user()
@@ -56,7 +58,7 @@ class Query:
 
 
 @strawberry.type
-class Mutation:
+class Mutation(SettlingMutations):
     @strawberry.federation.field(authenticated=True)
     async def payment_method_setup_start(self, info: Info, return_url: str) -> PaymentMethodSetupPayload:
         user_id = info.context.identity.require_user()
@@ -231,7 +233,7 @@ schema = strawberry.federation.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[User, Order, OrderLine, Pledge, InputError],
+    types=[User, Order, OrderLine, Pledge, Partner, InputError],
     federation_version="2.9",
 )
 resolve_entities(
@@ -244,5 +246,7 @@ resolve_entities(
         "Order": types.orders,
         "OrderLine": types.order_lines,
         "Pledge": types.pledges,
+        "Partner": settling.partners,
+        "Settlement": settling.settlements,
     },
 )

@@ -36,6 +36,11 @@ from subgraphs.payments.provider import Provider
 from subgraphs.payments.reconciling import Reconciler
 from subgraphs.payments.refunding import Refunder, RefundJob
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.settling.bookkeeper import Bookkeeper
+from subgraphs.payments.settling.closing import Closing
+from subgraphs.payments.settling.payouts import Payouts
+from subgraphs.payments.settling.provider import PayoutProvider
+from subgraphs.payments.settling.reading import Reading
 from subgraphs.payments.vault import Vault
 
 __all__ = ["ADMIN_SCOPES", "Account", "Service", "announce"]
@@ -61,6 +66,7 @@ class Service:
         self,
         database: Database,
         provider: Provider,
+        payout_provider: PayoutProvider,
         vault: Vault,
         settings: Settings,
         now: Callable[[], datetime],
@@ -77,6 +83,10 @@ class Service:
         self.charger = Charger(database, provider, vault, settings, now, self.settled)
         self.refunder = Refunder(database, provider, vault, settings, now, self.settled)
         self.reconciler = Reconciler(database, provider, now, self.charger.alarm.ring, settings)
+        self.bookkeeper = Bookkeeper(database, settings, now)
+        self.closing = Closing(database, self.bookkeeper, now, wake)
+        self.payouts = Payouts(database, payout_provider, settings, now, wake)
+        self.settling = Reading(database)
         self.checkout = Checkout(database, provider, self.charger, vault, settings, now)
         self.methods = Methods(database, provider, vault, now, wake)
         # Webhooks come in crowds: those that come together are looked up together.

@@ -68,3 +68,6 @@ class Settings(BaseSettings):
         description="How old a booking is before the bookkeeper takes it: longer than any transaction takes and than "
         "the clocks of two machines differ.",
     )
+    payout_look_seconds: float = Field(
+        default=5.0, gt=0, description="First look at how a payout stands; the pauses double, up to an hour."
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from messaging.consumer import Handler
@@ -14,8 +16,15 @@ from messaging.events import EventData
 from messaging.events.delivery import ShipmentChanged
 from messaging.events.funding import BackerTold, PledgeCanceled, PledgeReserved
 from messaging.events.orders import OrderCanceled, OrderConfirmed, OrderPlaced, ReturnChanged
-from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
+from messaging.events.payments import (
+    PaymentAwaitingDeposit,
+    PaymentCanceled,
+    PaymentCaptured,
+    PaymentFailed,
+    PayoutCompleted,
+)
 from subgraphs.users.letters import amount_text, project_facts
+from subgraphs.users.models import partner_members
 from subgraphs.users.service import engagements
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.engagements import Engagement, OwnersNotice
@@ -35,6 +44,7 @@ CONSUMES: tuple[type[EventData], ...] = (
     PaymentFailed,
     PaymentAwaitingDeposit,
     PaymentCanceled,
+    PayoutCompleted,
     ShipmentChanged,
 )
 
@@ -78,6 +88,9 @@ def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
     async def returned(tx: AsyncConnection, events: Sequence[Event[ReturnChanged]]) -> Hook:
         return hook(await notify(tx, deps, [each for each in map(_return_notice, events) if each is not None]))
 
+    async def settled(tx: AsyncConnection, events: Sequence[Event[PayoutCompleted]]) -> Hook:
+        return hook(await notify(tx, deps, await _payout_notices(tx, events)))
+
     async def backed(tx: AsyncConnection, events: Sequence[Event[BackerTold]]) -> Hook:
         return hook(await notify(tx, deps, [_project_notice(event) for event in events]))
 
@@ -93,6 +106,7 @@ def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
         PaymentFailed: paid,
         PaymentAwaitingDeposit: paid,
         PaymentCanceled: paid,
+        PayoutCompleted: settled,
         ShipmentChanged: shipped,
     }
 
@@ -134,6 +148,28 @@ def _payment_notice(
             return "REFUND_COMPLETED", data.payer_id, {"amount": amount_text(data.refunded, data.currency)}
         case _:
             return None
+
+
+async def _payout_notices(tx: AsyncConnection, events: Sequence[Event[PayoutCompleted]]) -> list[Notice]:
+    """What everybody who works for the seller is told of the money."""
+    members = select(partner_members).where(partner_members.c.partner_id.in_({each.data.partner_id for each in events}))
+    rows = (await tx.execute(members.order_by(partner_members.c.user_id))).all()
+    return [
+        Notice(
+            event.id,
+            row.user_id,
+            "SETTLEMENT_PAID",
+            {
+                "amount": amount_text(event.data.amount, event.data.currency),
+                "start": str(event.data.period_start),
+                "last": str(event.data.period_end - timedelta(days=1)),
+            },
+            ("Settlement", event.data.settlement_id),
+        )
+        for event in events
+        for row in rows
+        if row.partner_id == event.data.partner_id
+    ]
 
 
 def _project_notice(event: Event[BackerTold]) -> Notice:

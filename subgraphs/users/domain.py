@@ -34,7 +34,15 @@ SCOPES: Mapping[Role, frozenset[str]] = {
     Role.CUSTOMER: frozenset(),
     Role.CREATOR: frozenset({"project:owner"}),
     Role.PARTNER: frozenset(
-        {"partner:self", "products:write", "inventory:read", "inventory:write", "shipments:write", "returns:write"}
+        {
+            "partner:self",
+            "products:write",
+            "inventory:read",
+            "inventory:write",
+            "shipments:write",
+            "returns:write",
+            "settlements:read",
+        }
     ),
     Role.ADMIN: frozenset(
         {

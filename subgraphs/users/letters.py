@@ -107,6 +107,10 @@ _NOTICES: _Texts = {
         Letter("구매확정을 부탁드립니다", "{label} 상품을 모두 받으셨다면 구매를 확정해 주세요."),
         Letter("Please confirm your purchase", "Everything of {label} has arrived. Please confirm your purchase."),
     ),
+    "SETTLEMENT_PAID": (
+        Letter("정산금이 입금되었습니다", "{start} ~ {last} 정산금 {amount}이 등록하신 계좌로 입금되었습니다."),
+        Letter("Your settlement was paid", "{amount} for {start} to {last} was paid to your bank account."),
+    ),
     "PARTNER_APPLICATION_REVIEWED": (
         Letter("입점 신청 심사 결과", "{business}: {decision_ko}. {reason}"),
         Letter("Your partner application was reviewed", "{business}: {decision_en}. {reason}"),

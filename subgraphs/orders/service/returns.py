@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.statements import skip_locked
 from messaging import outbox
 from messaging.events import EventData
-from messaging.events.orders import RefundRequested, ReturnChanged, ReturnedLine
+from messaging.events.orders import RefundedLine, RefundRequested, ReturnChanged, ReturnedLine
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
@@ -283,7 +283,7 @@ async def _move(tx: AsyncConnection, held: Held, to: ReturnStatus, **changes: An
 async def lines_of(tx: AsyncConnection, return_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
     """The lines of each return, with the variants that they are of."""
     query = (
-        select(_return_lines, _lines.c.variant_id)
+        select(_return_lines, _lines.c.variant_id, _lines.c.unit_price)
         .join(_lines, _lines.c.id == _return_lines.c.order_line_id)
         .where(_return_lines.c.return_id.in_(return_ids))
         .order_by(_return_lines.c.return_id, _lines.c.position)
@@ -329,6 +329,7 @@ async def _tell(tx: AsyncConnection, return_ids: Sequence[str]) -> None:
 
 
 async def _ask_for_refunds(tx: AsyncConnection, return_ids: Sequence[str]) -> None:
+    lines = await lines_of(tx, return_ids)
     events: list[EventData] = [
         RefundRequested(
             return_id=row.id,
@@ -336,6 +337,10 @@ async def _ask_for_refunds(tx: AsyncConnection, return_ids: Sequence[str]) -> No
             amount=row.refund_amount,
             currency=row.currency,
             reason=f"반품 {row.number}",
+            lines=tuple(
+                RefundedLine(order_line_id=line.order_line_id, amount=(line.received or 0) * line.unit_price)
+                for line in lines[row.id]
+            ),
         )
         for row in await _with_numbers(tx, return_ids)
     ]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging.events.users import PartnerChanged, UserChanged
+from messaging.events.users import PartnerChanged, PayoutAccountChanged, UserChanged
 from messaging.outbox import record
 from subgraphs.users.models import outbox, partner_members, partners, users
 from subgraphs.users.service.deps import SOURCE
@@ -50,3 +50,17 @@ async def announce_partners(tx: AsyncConnection, ids: Sequence[str]) -> None:
         for row in rows
     ]
     await record(tx, outbox, SOURCE, events)
+
+
+async def announce_account(
+    tx: AsyncConnection, partner_id: str, bank_code: str, account_number: str, holder_name: str, version: int = 1
+) -> None:
+    """Record PayoutAccountChanged: where the seller is paid to."""
+    account = PayoutAccountChanged(
+        partner_id=partner_id,
+        version=version,
+        bank_code=bank_code,
+        bank_account_number=account_number,
+        holder_name=holder_name,
+    )
+    await record(tx, outbox, SOURCE, [account])

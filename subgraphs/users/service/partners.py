@@ -27,7 +27,7 @@ from subgraphs.users.models import (
     user_roles,
     users,
 )
-from subgraphs.users.service.announce import announce_partners
+from subgraphs.users.service.announce import announce_account, announce_partners
 from subgraphs.users.service.checked import Checks
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.notifications import Notice, notify, tell
@@ -220,6 +220,7 @@ async def _found_partner(tx: AsyncConnection, deps: Deps, row: AnyRow) -> str:
     await tx.execute(insert(partner_members), [{"user_id": row.applicant_id, "partner_id": id}])
     await insert_ignore(tx, user_roles, [{"user_id": row.applicant_id, "role": domain.Role.PARTNER.value}])
     await announce_partners(tx, [id])
+    await announce_account(tx, id, row.bank_code, row.bank_account_number, row.representative_name)
     return id
 
 
