@@ -10,7 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.dure.shop import ShopProcess, choose, visiting
+from dure.demo.client import Shop
+from tests.dure.shop import Buyer, ShopProcess, choose, visiting
+from tests.subgraphs.kit.media.test_pictures import picture
+from tests.support.certificates import Authority
 
 pytestmark = pytest.mark.e2e
 
@@ -98,3 +101,43 @@ async def test_readers_do_not_see_what_is_not_theirs(shop: ShopProcess) -> None:
         for query in ("{ _service { sdl } }", "{ _entities(representations: []) { __typename } }"):
             async with session.post(f"{shop.url}/graphql", json={"query": query}) as response:
                 assert "errors" in await response.json()
+
+
+async def test_https_where_a_certificate_is_set(copied: tuple[ShopProcess, Buyer], tmp_path: Path) -> None:
+    """A newcomer buys by it, a picture is sent and seen by it, and links in e-mails lead to it."""
+    shop, buyer = copied
+    authority = Authority(tmp_path)
+    shop.environment = authority.signed("shop").environment | {"SSL_CERT_FILE": str(authority.file)}
+    await shop.start()
+    assert f"https://127.0.0.1:{shop.port}/graphql" in shop.log
+    demo = await asyncio.to_thread(shop.dure, "demo")
+    assert demo.returncode == 0, demo.stderr
+    assert "All 13 steps" in demo.stdout
+    connector = aiohttp.TCPConnector(ssl=authority.trusted())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        visitor = Shop(shop.url, session)
+        visitor.log_in(buyer.token)
+        ask = 'mutation { avatarUploadCreate(contentType: "image/png", size: 100) { upload { id url } } }'
+        upload = (await visitor.ask_text(ask)).data["avatarUploadCreate"]["upload"]
+        assert upload["url"].startswith(f"{shop.url}/avatars/uploads/")
+        async with session.put(upload["url"], data=picture()) as sent:
+            assert sent.status == 204
+        show = f'mutation {{ accountUpdate(avatarUploadId: "{upload["id"]}") {{ user {{ avatarUrl }} }} }}'
+        address = (await visitor.ask_text(show)).data["accountUpdate"]["user"]["avatarUrl"]
+        async with session.get(address) as shown:
+            assert (shown.status, shown.content_type) == (200, "image/png")
+            assert shown.headers["strict-transport-security"] == "max-age=31536000"
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError):
+            await session.get(shop.url.replace("https:", "http:") + "/health")
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await session.get(f"{shop.url}/health")
+    assert await shop.stop() == 0
+
+
+@pytest.mark.parametrize("given", [{"ROUTER_TLS__KEY": "/no/such.key"}, {"ROUTER_TLS__CERTIFICATE": "/no/such.crt"}])
+def test_half_a_certificate_is_one_clear_line(tmp_path: Path, given: dict[str, str]) -> None:
+    up = ShopProcess(tmp_path, given).dure("up")
+    assert (up.returncode, len(up.stderr.strip().splitlines())) == (1, 1)
+    assert "no HTTPS" in up.stderr
+    assert "is not set" in up.stderr
