@@ -19,6 +19,8 @@ from router.app import RouterApp
 from subgraphs.kit.changes import Changes, InProcessChanges, RedisChanges
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker, repeat
+from subgraphs.payments.settings import Settings as PaymentSettings
+from subgraphs.payments.simulator.app import Simulator, create_simulator
 
 
 def make_broker(settings: Settings) -> Broker:
@@ -64,6 +66,17 @@ def statistics_workers(databases: Mapping[str, Database]) -> list[Worker]:
         return Worker(called, lambda: repeat(called, look, every=statistics.EVERY_SECONDS))
 
     return [worker(name, each) for name, each in databases.items() if each.dialect == "postgresql"]
+
+
+def make_simulator(settings: Settings) -> Simulator:
+    """The payment provider's simulator, with its books in the data folder."""
+    chosen = PaymentSettings()
+    secret = chosen.provider_webhook_secret
+    return create_simulator(
+        settings.data_dir / "provider.sqlite",
+        secret_key=chosen.provider_secret_key.get_secret_value(),
+        webhook_secret=secret.get_secret_value().partition(",")[0] if secret else "",
+    )
 
 
 def make_runtime(settings: Settings, name: str, broker: Broker, changes: Changes) -> Runtime:

@@ -18,18 +18,17 @@ from sqlalchemy.exc import DBAPIError
 
 from db.columns import UtcDateTime
 from dure import subgraphs
-from dure.assembly import build, make_broker, make_changes, make_runtime
+from dure.assembly import build, make_broker, make_changes, make_runtime, make_simulator
 from dure.errors import StartError
 from dure.settings import Settings
 from subgraphs.delivery.models import shipments
-from subgraphs.kit.subgraph import Runtime, Subgraph, Violation
+from subgraphs.kit.subgraph import Runtime, Subgraph, Violation, utc_now
 from subgraphs.orders.models import Order, Return
+from subgraphs.payments import app as payments_app
 from subgraphs.payments.audit import audit_provider
 from subgraphs.payments.models import payments, refunds
 from subgraphs.payments.provider import Provider, ProviderError
 from subgraphs.payments.settings import Settings as PaymentSettings
-from subgraphs.payments.simulator.app import create_simulator
-from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import AsgiSender, HttpSender, NoAnswer
 from subgraphs.products.models import Reservation
 
@@ -215,7 +214,6 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Shop:
 def provider_of(settings: Settings, at_the_end: Callable[..., Any]) -> Provider:
     """The provider over HTTP where it is a process of its own, else the simulator's books beside our own."""
     chosen = PaymentSettings()
-    secret = chosen.provider_secret_key.get_secret_value()
     given = chosen.provider_url if "provider_url" in chosen.model_fields_set else None
     if given or settings.broker_url:
         sender = HttpSender(
@@ -224,5 +222,5 @@ def provider_of(settings: Settings, at_the_end: Callable[..., Any]) -> Provider:
             timeout_seconds=chosen.provider_timeout_seconds,
         )
         at_the_end(sender.close)
-        return Toss(sender, secret)
-    return Toss(AsgiSender(create_simulator(settings.data_dir / "provider.sqlite", secret_key=secret)), secret)
+        return payments_app.provider_of(chosen, sender, utc_now)
+    return payments_app.provider_of(chosen, AsgiSender(make_simulator(settings)), utc_now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,6 +17,7 @@ from dure.assembly import (
     make_broker,
     make_changes,
     make_runtime,
+    make_simulator,
     purging_workers,
     statistics_workers,
 )
@@ -34,7 +35,7 @@ from subgraphs.kit.execute import GraphQLEndpoint
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker, running
 from subgraphs.payments.settings import Settings as PaymentSettings
-from subgraphs.payments.simulator.app import Simulator, create_simulator
+from subgraphs.payments.simulator.app import Deliver, Simulator
 from subgraphs.payments.transport import AsgiSender
 
 
@@ -45,10 +46,7 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
     async with AsyncExitStack() as stack:
         broker = make_broker(settings)
         stack.push_async_callback(broker.close)
-        simulator = create_simulator(
-            settings.data_dir / "provider.sqlite",
-            secret_key=PaymentSettings().provider_secret_key.get_secret_value(),
-        )
+        simulator = make_simulator(settings)
         seen = observed(settings, "dure")
         changes = make_changes(settings)
         runtimes = {name: make_runtime(settings, name, broker, changes) for name in subgraphs.ALL}
@@ -98,7 +96,7 @@ def _as_it_is(settings: Settings) -> Load:
 
 
 def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator, router: RouterApp) -> ASGIApp:
-    simulator.deliver_to(_post_to(built["payments"].app.state.webhooks, "/webhooks/toss"))
+    simulator.deliver_to(_post_to(built["payments"].app.state.webhooks, f"/webhooks/{PaymentSettings().provider}"))
     doors: dict[str, ASGIApp] = {
         "/webhooks": built["payments"].app,
         "/media": built["products"].app,
@@ -134,11 +132,11 @@ def in_process(endpoint: GraphQLEndpoint[Any], name: str = "subgraph") -> InProc
     return InProcessTransport(execute, subscribe)
 
 
-def _post_to(app: ASGIApp, path: str) -> Callable[[bytes], Awaitable[int]]:
+def _post_to(app: ASGIApp, path: str) -> Deliver:
     """How the provider's webhooks reach us when both live in this process."""
     send = AsgiSender(app)
 
-    async def post(body: bytes) -> int:
-        return (await send("POST", path, {"content-type": "application/json"}, body)).status
+    async def post(body: bytes, headers: Mapping[str, str]) -> int:
+        return (await send("POST", path, {"content-type": "application/json", **headers}, body)).status
 
     return post

@@ -14,6 +14,7 @@ from dure.assembly import (
     make_broker,
     make_changes,
     make_runtime,
+    make_simulator,
     purging_workers,
     statistics_workers,
 )
@@ -28,7 +29,6 @@ from subgraphs.kit.subgraph import Subgraph
 from subgraphs.kit.workers import running, supervise
 from subgraphs.payments.settings import Settings as PaymentSettings
 from subgraphs.payments.simulator.__main__ import serve as serve_simulator
-from subgraphs.payments.simulator.app import create_simulator
 
 
 def port_of(settings: Settings, name: str) -> int:
@@ -71,10 +71,8 @@ async def run_workers(settings: Settings, name: str) -> None:
 
 async def run_provider(settings: Settings) -> None:
     """The payment provider's simulator."""
-    secret = PaymentSettings().provider_secret_key.get_secret_value()
-    simulator = create_simulator(settings.data_dir / "provider.sqlite", secret_key=secret)
-    webhooks = url_of(settings, "payments") + "/webhooks/toss"
-    await serve_simulator(simulator, settings.bind_host, settings.provider_port, webhooks)
+    webhooks = f"{url_of(settings, 'payments')}/webhooks/{PaymentSettings().provider}"
+    await serve_simulator(make_simulator(settings), settings.bind_host, settings.provider_port, webhooks)
 
 
 async def run_router(settings: Settings, announce: Callable[[], None]) -> None:

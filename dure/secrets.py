@@ -22,6 +22,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "DURE_PARTNER_KEY": lambda: "partner_" + secrets.token_urlsafe(24),
     "DURE_PAYMENTS_ENCRYPTION_KEYS": lambda: Fernet.generate_key().decode(),
     "DURE_PAYMENTS_PROVIDER_SECRET_KEY": lambda: "test_sk_" + secrets.token_urlsafe(24),
+    "DURE_PAYMENTS_PROVIDER_WEBHOOK_SECRET": lambda: "whsec_" + secrets.token_urlsafe(24),
 }
 """Environment variable, and how a value is made for it."""
 

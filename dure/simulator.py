@@ -16,6 +16,7 @@ from dure.errors import StartError
 from dure.serve import address
 from dure.settings import Settings
 from subgraphs.payments.simulator.faults import KINDS, MESSAGES
+from subgraphs.payments.simulator.stripe_codes import CODES
 
 TIMEOUT_SECONDS = 10
 
@@ -41,8 +42,9 @@ def script(settings: Settings, faults: Iterable[Fault], url: str | None = None) 
     for fault in faults:
         if fault.kind not in KINDS:
             raise StartError(f"{fault.kind} is no fault; there are {', '.join(sorted(KINDS))}")
-        if fault.code is not None and fault.code not in MESSAGES and not fault.code.isupper():
-            raise StartError(f"{fault.code} is no error code, such as {', '.join(sorted(MESSAGES)[:3])}")
+        if fault.code is not None and fault.code not in CODES and not fault.code.isupper():
+            some = [*sorted(MESSAGES)[:3], *sorted(CODES)[:3]]
+            raise StartError(f"{fault.code} is no error code, such as {', '.join(some)}")
         call(settings, "POST", "faults", msgspec.to_builtins(fault), url)
         count += 1
     return count

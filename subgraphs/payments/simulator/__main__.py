@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -19,9 +20,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4090)
     parser.add_argument("--state", type=Path, default=Path(".dure/provider.sqlite"), help="file of the books")
     parser.add_argument("--secret-key", default="test_sk_dure")
-    parser.add_argument("--webhook-url", help="where webhooks are posted to, e.g. http://127.0.0.1:4005/webhooks/toss")
+    parser.add_argument("--webhook-secret", default="whsec_dure", help="signs the webhooks of the Stripe face")
+    parser.add_argument(
+        "--webhook-url", help="where webhooks are posted to, e.g. http://127.0.0.1:4005/webhooks/toss (or stripe)"
+    )
     given = parser.parse_args()
-    simulator = create_simulator(given.state, secret_key=given.secret_key)
+    simulator = create_simulator(given.state, secret_key=given.secret_key, webhook_secret=given.webhook_secret)
     asyncio.run(serve(simulator, given.host, given.port, given.webhook_url))
 
 
@@ -30,10 +34,10 @@ async def serve(simulator: Simulator, host: str, port: int, webhook_url: str | N
     server = uvicorn.Server(uvicorn.Config(simulator, host=host, port=port, lifespan="off", log_level="warning"))
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
 
-        async def post(body: bytes) -> int:
+        async def post(body: bytes, headers: Mapping[str, str]) -> int:
             assert webhook_url is not None
-            headers = {"content-type": "application/json"}
-            async with session.post(webhook_url, data=body, headers=headers) as response:
+            sent = {"content-type": "application/json", **headers}
+            async with session.post(webhook_url, data=body, headers=sent) as response:
                 return response.status
 
         if webhook_url:

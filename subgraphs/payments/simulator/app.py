@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from sqlite3 import Row
 from typing import Any
@@ -22,23 +23,36 @@ from starlette.types import Receive, Scope, Send
 from db.batching import GroupCommit
 from subgraphs.payments.simulator.books import KST, Books
 from subgraphs.payments.simulator.faults import KINDS, Refused
+from subgraphs.payments.simulator.payouts import PayoutBooks
 from subgraphs.payments.simulator.store import Store
+from subgraphs.payments.simulator.stripe_codes import StripeRefused
+from subgraphs.payments.simulator.stripe_face import StripeFace, form, signature
 
 RETRY_MINUTES = (1, 4, 16, 64, 256, 1024, 4096)
 MAX_KEY = 300
+IN_PROCESS = "IDEMPOTENT_REQUEST_PROCESSING"
 _CHARGE = re.compile(r"/v1/billing/(?P<billing_key>[^/]+)")
-Deliver = Callable[[bytes], Awaitable[int]]
-"""Posts a webhook's body; the HTTP status. Whatever it raises is a delivery that failed."""
+Deliver = Callable[[bytes, Mapping[str, str]], Awaitable[int]]
+"""Posts a webhook's body with headers; the HTTP status. Whatever it raises is a delivery that failed."""
+Refuse = Callable[[str | None], Refused]
+"""A scripted error of one of the faces; without a code the one that says that it failed inside."""
 Work = Callable[[], dict[str, Any]]
+
+
+def _failed(code: str | None) -> Refused:
+    return Refused(code or "FAILED_INTERNAL_SYSTEM_PROCESSING")
 
 
 class Simulator:
     """The provider as an ASGI application; ``run`` sends its webhooks until cancelled."""
 
-    def __init__(self, state: Path, *, secret_key: str, minute_seconds: float = 60.0) -> None:
+    def __init__(self, state: Path, *, secret_key: str, webhook_secret: str, minute_seconds: float = 60.0) -> None:
         self.store = Store(state)
         self._books = Books(self.store)
-        self._authorization = "Basic " + b64encode(f"{secret_key}:".encode()).decode()
+        self._payouts = PayoutBooks(self.store)
+        self._stripe = StripeFace(self.store, self._get_of_stripe, self._post_of_stripe)
+        self._authorizations = ("Basic " + b64encode(f"{secret_key}:".encode()).decode(), f"Bearer {secret_key}")
+        self._webhook_secret = webhook_secret
         self._minute = minute_seconds
         self._deliver: Deliver | None = None
         self._processing: set[str] = set()
@@ -78,7 +92,7 @@ class Simulator:
 
     async def _status(self, deliver: Deliver, body: bytes) -> int:
         try:
-            return await deliver(body)
+            return await deliver(body, signature(body, self._webhook_secret))
         except Exception:
             return 0
 
@@ -111,13 +125,32 @@ class Simulator:
             ),
             Route("/v1/billing/{billing_key}", self._charge, methods=["POST"]),
             Route("/v1/transactions", self._get(self._journal)),
-            Route("/simulator/billing-auth", self._demo(books.authorize_billing), methods=["POST"]),
+            Route("/v2/payouts", self._post(lambda request, body: self._payouts.request(body)), methods=["POST"]),
+            Route("/v2/payouts", self._get(self._payout)),
+            *self._stripe.routes(),
+            Route("/simulator/billing-auth", self._demo(self._authorize), methods=["POST"]),
+            Route("/simulator/stripe/card", self._demo(self._stripe.books.enter_card), methods=["POST"]),
             Route("/simulator/payment-window", self._demo(books.open_window), methods=["POST"]),
             Route("/simulator/deposits", self._demo(books.deposit), methods=["POST"]),
             Route("/simulator/deposits/reversals", self._demo(books.reverse_deposit), methods=["POST"]),
             Route("/simulator/faults", self._demo(self._script), methods=["POST"]),
             Route("/simulator/faults", self._clear, methods=["DELETE"]),
         ]
+
+    def _authorize(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The window that registers a card, of the face that knows the customer."""
+        return self._stripe.books.complete_setup(body) or self._books.authorize_billing(body)
+
+    def _get_of_stripe(self, find: Callable[[Request], Any]) -> Callable[[Request], Awaitable[Response]]:
+        return self._get(find, StripeRefused)
+
+    def _post_of_stripe(
+        self, act: Callable[[Request, Mapping[str, Any]], dict[str, Any]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        return self._post(act, StripeRefused)
+
+    def _payout(self, request: Request) -> Any:
+        return self._payouts.look(request.query_params.get("refPayoutId", ""))
 
     def _by_order(self, request: Request) -> Any:
         return self._books.find(self.store.payment_of_order(request.path_params["order_id"]))
@@ -136,14 +169,16 @@ class Simulator:
         end = _korean(end) + timedelta(seconds=1)
         return self.store.journal(_korean(start), end, query.get("startingAfter"), min(limit, 5000))
 
-    def _get(self, find: Callable[[Request], Any]) -> Callable[[Request], Awaitable[Response]]:
+    def _get(
+        self, find: Callable[[Request], Any], refuse: Refuse = _failed
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             path = request.url.path
             try:
-                self._check_authorization(request)
+                self._check_authorization(request, refuse)
                 fault = self.store.take_fault(f"GET {path}", ("timeout_before", "error"))
                 if fault is not None and fault["kind"] == "error":
-                    raise Refused(fault["code"] or "FAILED_INTERNAL_SYSTEM_PROCESSING")
+                    raise refuse(fault["code"])
                 if fault is not None:
                     await asyncio.sleep(fault["seconds"])
                 return _json(200, find(request))
@@ -153,42 +188,51 @@ class Simulator:
         return endpoint
 
     def _post(
-        self, act: Callable[[Request, Mapping[str, Any]], dict[str, Any]]
+        self, act: Callable[[Request, Mapping[str, Any]], dict[str, Any]], refuse: Refuse = _failed
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                self._check_authorization(request)
+                self._check_authorization(request, refuse)
                 body = await _body(request)
                 key = request.headers.get("idempotency-key")
                 if key is not None and len(key) > MAX_KEY:
                     raise Refused("INVALID_IDEMPOTENCY_KEY", "멱등키는 300자 이하입니다.")
-                return await self._once(key, request.url.path, lambda: act(request, body))
+                if key is not None and refuse is StripeRefused:
+                    self._check_same(key, request.url.path, body)
+                return await self._once(key, request.url.path, lambda: act(request, body), refuse)
             except Refused as refused:
                 return _refusal(refused)
 
         return endpoint
 
-    async def _once(self, key: str | None, path: str, work: Work) -> Response:
+    def _check_same(self, key: str, path: str, body: Mapping[str, Any]) -> None:
+        """A key stands for one request: Stripe refuses another one with it."""
+        digest = sha256(path.encode() + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        with self.store.change():
+            if self.store.is_another(key, digest):
+                raise StripeRefused("idempotency_error")
+
+    async def _once(self, key: str | None, path: str, work: Work, refuse: Refuse) -> Response:
         """Carry out ``work`` and keep its answer in one transaction, or give the answer kept for the key."""
         if key is None:
-            return await self._answer(None, path, work)
+            return await self._answer(None, path, work, refuse)
         if key in self._processing:
-            raise Refused("IDEMPOTENT_REQUEST_PROCESSING")
+            raise StripeRefused("idempotency_key_in_use") if refuse is StripeRefused else Refused(IN_PROCESS)
         if kept := self.store.answer(key):
             return Response(kept[1], kept[0], media_type="application/json")
         self._processing.add(key)
         try:
-            return await self._answer(key, path, work)
+            return await self._answer(key, path, work, refuse)
         finally:
             self._processing.discard(key)
 
-    async def _answer(self, key: str | None, path: str, work: Work) -> Response:
+    async def _answer(self, key: str | None, path: str, work: Work, refuse: Refuse) -> Response:
         fault = self.store.take_fault(f"POST {path}", ("timeout_before", "timeout_after", "error", "error_after"))
         kind = fault["kind"] if fault else ""
-        scripted = Refused(fault["code"] or "FAILED_INTERNAL_SYSTEM_PROCESSING") if fault else None
+        scripted = refuse(fault["code"]) if fault else None
         if fault and kind == "timeout_before":
             await asyncio.sleep(fault["seconds"])
-            return _refusal(Refused("FAILED_INTERNAL_SYSTEM_PROCESSING"))
+            return _refusal(refuse(None))
         if kind == "error" and scripted:
             response = _refusal(scripted)
             self._keep(key, response)
@@ -243,16 +287,22 @@ class Simulator:
         self.store.clear_faults()
         return _json(200, {})
 
-    def _check_authorization(self, request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), self._authorization.encode()):
-            raise Refused("UNAUTHORIZED_KEY")
+    def _check_authorization(self, request: Request, refuse: Refuse) -> None:
+        given = request.headers.get("authorization", "").encode()
+        if not any(hmac.compare_digest(given, each.encode()) for each in self._authorizations):
+            raise refuse("authentication_error" if refuse is StripeRefused else "UNAUTHORIZED_KEY")
 
 
-def create_simulator(state: Path, *, secret_key: str = "test_sk_dure", minute_seconds: float = 60.0) -> Simulator:
-    """The provider with its books in the file ``state``. ``minute_seconds``: how long a minute between webhook
-    deliveries lasts."""
-    return Simulator(state, secret_key=secret_key, minute_seconds=minute_seconds)
+def create_simulator(
+    state: Path,
+    *,
+    secret_key: str = "test_sk_dure",
+    webhook_secret: str = "whsec_dure",
+    minute_seconds: float = 60.0,
+) -> Simulator:
+    """The provider with its books in the file ``state``; ``webhook_secret`` signs the webhooks of its Stripe face.
+    ``minute_seconds``: how long a minute between webhook deliveries lasts."""
+    return Simulator(state, secret_key=secret_key, webhook_secret=webhook_secret, minute_seconds=minute_seconds)
 
 
 def _korean(instant: datetime) -> datetime:
@@ -260,8 +310,11 @@ def _korean(instant: datetime) -> datetime:
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
+    given = await request.body()
+    if request.headers.get("content-type") == "application/x-www-form-urlencoded":
+        return form(given)
     try:
-        body = orjson.loads(await request.body() or b"{}")
+        body = orjson.loads(given or b"{}")
     except orjson.JSONDecodeError as error:
         raise Refused("INVALID_REQUEST") from error
     if not isinstance(body, dict):
@@ -270,7 +323,7 @@ async def _body(request: Request) -> Mapping[str, Any]:
 
 
 def _refusal(refused: Refused) -> Response:
-    return _json(refused.status, {"code": refused.code, "message": refused.message})
+    return _json(refused.status, refused.body)
 
 
 def _json(status: int, body: Any) -> Response:

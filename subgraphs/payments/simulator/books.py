@@ -229,13 +229,7 @@ class Books:
             self._store.put_payment(payment)
         except sqlite3.IntegrityError as error:
             raise Refused("DUPLICATED_ORDER_ID") from error
-        fault = self._store.take_fault("webhook", ("duplicate_webhook", "late_webhook", "lost_webhook"))
-        kind = fault["kind"] if fault else ""
-        if kind == "lost_webhook":
-            return
-        for body in _hooks(payment, hook):
-            for _ in range(2 if kind == "duplicate_webhook" else 1):
-                self._store.add_webhook(body, fault["seconds"] if fault and kind == "late_webhook" else 0.0)
+        self._store.tell(_hooks(payment, hook))
 
 
 def _hooks(payment: dict[str, Any], hook: str) -> list[dict[str, Any]]:

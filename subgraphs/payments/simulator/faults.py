@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 DECLINED_CARDS: Final = {
     "4000000000000002": "REJECT_CARD_COMPANY",
@@ -70,3 +70,7 @@ class Refused(Exception):
         self.code = code
         self.status = STATUS.get(code, 400)
         self.message = message or MESSAGES.get(code, code.replace("_", " ").capitalize())
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"code": self.code, "message": self.message}

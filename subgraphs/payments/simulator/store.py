@@ -29,6 +29,12 @@ CREATE TABLE IF NOT EXISTS journal (
   body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS answer (
   key TEXT PRIMARY KEY, status INTEGER NOT NULL, body BLOB NOT NULL, at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS question (key TEXT PRIMARY KEY, digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS stripe_object (
+  position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, created INTEGER NOT NULL,
+  customer TEXT, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS stripe_object_created ON stripe_object (kind, created);
+CREATE TABLE IF NOT EXISTS payout (reference TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS fault (
   position INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, path TEXT NOT NULL, code TEXT, seconds REAL NOT NULL,
   times INTEGER NOT NULL);
@@ -145,6 +151,51 @@ class Store:
     def keep_answer(self, key: str, status: int, body: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", (key, status, body, now().isoformat()))
 
+    def is_another(self, key: str, digest: str) -> bool:
+        """Whether the key came before with something else to do."""
+        self._db.execute("INSERT OR IGNORE INTO question VALUES (?, ?)", (key, digest))
+        row = self._one("SELECT digest FROM question WHERE key = ?", key)
+        return row is not None and row["digest"] != digest
+
+    # Objects of the Stripe face
+
+    def put_object(self, made: dict[str, Any]) -> None:
+        values = (made["id"], made["object"], made["created"], made.get("customer"), orjson.dumps(made).decode())
+        self._db.execute(
+            "INSERT INTO stripe_object (id, kind, created, customer, body) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            values,
+        )
+
+    def object(self, id: str) -> dict[str, Any] | None:
+        row = self._one("SELECT body FROM stripe_object WHERE id = ?", id)
+        return orjson.loads(row["body"]) if row else None
+
+    def objects(
+        self, kind: str, since: int = 0, until: int = 10**11, customer: str | None = None, after: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Those created between two times, the newest first; those that come ``after`` one of them."""
+        rows = self._db.execute(
+            "SELECT body FROM stripe_object WHERE kind = ? AND created BETWEEN ? AND ? "
+            "AND (? IS NULL OR customer = ?) "
+            "AND position < coalesce((SELECT position FROM stripe_object WHERE id = ?), 9e18) ORDER BY position DESC",
+            (kind, since, until, customer, customer, after),
+        )
+        return [orjson.loads(row["body"]) for row in rows]
+
+    # Payouts
+
+    def put_payout(self, payout: dict[str, Any]) -> None:
+        values = (payout["refPayoutId"], orjson.dumps(payout).decode())
+        self._db.execute("INSERT OR REPLACE INTO payout VALUES (?, ?)", values)
+
+    def payout(self, reference: str) -> dict[str, Any] | None:
+        row = self._one("SELECT body FROM payout WHERE reference = ?", reference)
+        return orjson.loads(row["body"]) if row else None
+
+    def payouts(self) -> list[dict[str, Any]]:
+        return [orjson.loads(row["body"]) for row in self._db.execute("SELECT body FROM payout ORDER BY rowid")]
+
     # Faults
 
     def add_fault(self, kind: str, path: str, code: str | None, seconds: float, times: int) -> None:
@@ -172,6 +223,16 @@ class Store:
         return row
 
     # Webhooks
+
+    def tell(self, bodies: list[dict[str, Any]]) -> None:
+        """Have these webhooks sent, or what a scripted fault makes of them."""
+        fault = self.take_fault("webhook", ("duplicate_webhook", "late_webhook", "lost_webhook"))
+        kind = fault["kind"] if fault else ""
+        if kind == "lost_webhook":
+            return
+        for body in bodies:
+            for _ in range(2 if kind == "duplicate_webhook" else 1):
+                self.add_webhook(body, fault["seconds"] if fault and kind == "late_webhook" else 0.0)
 
     def add_webhook(self, body: dict[str, Any], delay: float) -> None:
         due = now() + timedelta(seconds=delay)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -53,7 +54,7 @@ async def webhook(world: World, body: bytes) -> int:
 
 
 async def deliver_webhooks(world: World) -> None:
-    async def deliver(body: bytes) -> int:
+    async def deliver(body: bytes, headers: Mapping[str, str]) -> int:
         return await webhook(world, body)
 
     world.simulator.deliver_to(deliver)

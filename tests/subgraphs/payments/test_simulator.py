@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ async def test_a_webhook_is_sent_again_until_it_is_taken_and_at_most_seven_times
     await caller.account("order-1")
     sent: list[bytes] = []
 
-    async def refuse(body: bytes) -> int:
+    async def refuse(body: bytes, headers: Mapping[str, str]) -> int:
         sent.append(body)
         return 500
 
