@@ -117,7 +117,8 @@ class TossPayment(_Struct, frozen=True, kw_only=True):
     def _method(self) -> tuple[MethodKind, str]:
         if self.virtual_account:
             name = BANKS.get(self.virtual_account.bank_code, self.virtual_account.bank_code)
-            return MethodKind.VIRTUAL_ACCOUNT, f"{name} {self.virtual_account.account_number}"
+            # The number itself is kept sealed; its end tells the payer which one it was.
+            return MethodKind.VIRTUAL_ACCOUNT, f"{name} {self.virtual_account.account_number[-4:]}"
         if self.easy_pay and self.easy_pay.provider:
             return MethodKind.EASY_PAY, self.easy_pay.provider
         if self.transfer:
