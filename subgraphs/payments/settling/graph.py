@@ -71,7 +71,7 @@ class SettlementLine:
         return SettlementLine(
             order_line=OrderLine(id=_id("OrderLine", row["order_line_id"])),
             gross=money_of(row["gross"], currency),
-            commission_rate=Decimal(row["basis_points"]).scaleb(-4),
+            commission_rate=Decimal(row["basis_points"]).scaleb(-4).normalize(),
             commission=money_of(row["commission"], currency),
             commission_tax=money_of(row["tax"], currency),
             net=money_of(Earning(row["gross"], row["commission"], row["tax"]).net, currency),

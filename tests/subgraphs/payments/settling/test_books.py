@@ -1,0 +1,143 @@
+"""The bookkeeper: once for each booking, whatever comes when, and never in the way of a purchase."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messaging.events.orders import PaymentCancelRequested
+from subgraphs.kit.ids import new_ulid
+from subgraphs.payments.models import ledger, payments, seller_entries, transfers
+from subgraphs.payments.settling import bookkeeper
+from tests.subgraphs.payments.conftest import request
+from tests.subgraphs.payments.settling.conftest import Market
+from tests.subgraphs.payments.test_buyer_pays import issue
+
+
+@pytest.fixture
+def database_url(sqlite_database_url: str) -> str:
+    """What differs between databases is tested where it does."""
+    return sqlite_database_url
+
+
+async def test_what_is_new_is_left_alone(market: Market) -> None:
+    """A transaction that is older may not be committed yet."""
+    seller = await market.seller()
+    await market.sale((seller, 10_000))
+    await market.world.service.bookkeeper.drain()
+    assert await market.world.rows(seller_entries) == []
+    assert await market.audit() == []
+    await market.booked()
+    assert len(await market.world.rows(seller_entries)) == 1
+    assert await market.audit() == []
+
+
+async def test_each_booking_is_counted_once(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In batches smaller than there are bookings, by several at once, and looked at again and again."""
+    monkeypatch.setattr(bookkeeper, "BATCH", 2)
+    seller = await market.seller()
+    for _ in range(5):
+        await market.sale((seller, 1_000))
+    await market.booked()
+    await asyncio.gather(*(market.world.service.bookkeeper.drain() for _ in range(3)))
+    await market.booked()
+    assert [row["gross"] for row in await market.world.rows(seller_entries)] == [1_000] * 5
+    assert sum(row["amount"] for row in await market.world.rows(transfers)) == 5 * (1_000 + 100 + 10)
+    assert await market.audit() == []
+
+
+async def test_a_cancelled_order_earns_nothing(market: Market) -> None:
+    """Not even commission, to the won."""
+    one, other = await market.seller(), await market.seller()
+    order = await market.sale((one, 3_333), (other, 6_667), shipping=2_500)
+    await market.booked()
+    await market.back(order, 1_111, (0, 1_111))
+    await market.world.tell(PaymentCancelRequested(order_id=order.order_id, reason="변심"))
+    await market.world.work()
+    await market.booked()
+    assert (await market.balance(one), await market.balance(other)) == ((0, 0, 0), (0, 0, 0))
+    trial = await market.trial()
+    assert {account for account, (debit, credit) in trial.items() if debit != credit} == set()
+    assert await market.world.audit() == []
+
+
+async def test_a_refund_that_names_no_goods_is_borne_by_all(market: Market) -> None:
+    one, other = await market.seller(), await market.seller()
+    order = await market.sale((one, 6_000), (other, 3_000), shipping=3_000)
+    await market.back(order, 4_000)
+    await market.booked()
+    entries = await market.world.rows(seller_entries)
+    assert sorted(row["gross"] for row in entries) == [-2_000, -1_000, 3_000, 6_000]
+    assert (await market.trial())["shop_income"] == (1_000, 3_000)
+    assert await market.audit() == []
+
+
+async def test_a_deposit_that_the_bank_took_back_earns_nothing_until_it_comes_again(market: Market) -> None:
+    seller, world = await market.seller(), market.world
+    wanted = request(market.buyer, None, 9_000, partner=seller.id)
+    await world.tell(wanted)
+    await issue(world, market.buyer, wanted.order_id)
+    for act, net in (("deposits", 8_010), ("deposits/reversals", 0), ("deposits", 8_010)):
+        await world.at_provider(act, orderId=wanted.order_number)
+        await world.service.hint(wanted.order_number, None, is_deposit=False)
+        await world.work()
+        await market.booked()
+        assert await market.balance(seller) == (net, 0, 0)
+    assert await world.audit() == []
+
+
+async def test_rates_are_those_of_the_sale(market: Market) -> None:
+    """A refund after the rates have changed gives the commission back that was taken, tax and all."""
+    seller = await market.seller()
+    order = await market.sale((seller, 10_000))
+    await market.booked()
+    settings = market.world.service._settings
+    settings.commission_basis_points, settings.commission_tax_basis_points = 5_000, 0
+    await market.sale((seller, 1_000))
+    await market.back(order, 10_000, (0, 10_000))
+    await market.booked()
+    assert await market.balance(seller) == (500, 0, 0)
+    assert (await market.trial())["commission_tax_payable"] == (100, 100)
+
+
+async def test_a_refund_with_an_id_before_its_captures_is_no_hindrance(market: Market) -> None:
+    """Clocks of two machines may differ by less than the delay."""
+    seller = await market.seller()
+    order = await market.sale((seller, 10_000))
+    await market.back(order, 10_000, (0, 10_000))
+    rows = {row["booking"]: row for row in await market.world.rows(ledger) if row["account"] == bookkeeper.BUYERS}
+    swapped = {"CAPTURE": rows["REFUND"]["id"], "REFUND": rows["CAPTURE"]["id"]}
+    async with market.world.database.transaction() as tx:
+        for booking in ("CAPTURE", "REFUND"):
+            mine = ledger.update().where(ledger.c.id == rows[booking]["id"])
+            await tx.execute(mine.values(id=f"x{booking}"))
+        for booking, id in swapped.items():
+            await tx.execute(ledger.update().where(ledger.c.id == f"x{booking}").values(id=id))
+    await market.booked()
+    assert await market.balance(seller) == (0, 0, 0)
+    assert await market.audit() == []
+
+
+async def test_a_pledge_is_no_sellers(market: Market) -> None:
+    await market.sale((await market.seller(), 10_000))
+    async with market.world.database.transaction() as tx:
+        await tx.execute(payments.update().values(payable_type="Pledge", payable_id=new_ulid()))
+    await market.booked()
+    assert await market.world.rows(seller_entries) == []
+    assert await market.world.rows(transfers) == []
+    assert (await market.trial())["buyer_funds"] == (0, 10_000)
+
+
+async def test_the_trial_balance_is_of_a_day_in_seoul(market: Market) -> None:
+    seller = await market.seller()
+    await market.sale((seller, 10_000))
+    sold_on = market.today()
+    await market.booked()
+    market.tomorrow()
+    await market.sale((seller, 5_000))
+    await market.booked()
+    then, now = await market.trial(sold_on), await market.trial()
+    assert (then["seller_payable"][1], now["seller_payable"][1]) == (10_000, 15_000)
+    for balance in (then, now):
+        assert sum(debit for debit, _ in balance.values()) == sum(credit for _, credit in balance.values())
