@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dure import subgraphs
 from dure.demo_data.people import CREATORS, CUSTOMERS
-from tests.dure.shop import Buyer
+from tests.dure.shop import Buyer, ShopProcess, choose, visiting, wish
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -16,6 +19,9 @@ BUYER = ("@people.example", "구매자", "10-1234-5678", "1012345678", "서울 �
 """What ``make_buyer`` tells of itself; the domain is that of the demo's customers, too."""
 CREATORS_NAMES = {creator.name for creator in CREATORS}
 """They tell their names in the stories of their projects."""
+ISSUE = """mutation($payable: ID!, $key: String!) {
+  virtualAccountIssue(payableId: $payable, bankCode: "88", holderName: "구매자", idempotencyKey: $key) {
+    payment { virtualAccount { accountNumber holderName } } userErrors { code } } }"""
 DEMO = ("operator@dure.example", *({customer.name for customer in CUSTOMERS} - CREATORS_NAMES))
 
 
@@ -34,3 +40,29 @@ def test_no_file_of_the_databases_names_anybody(prepared: tuple[Path, Buyer]) ->
     assert buyer.user_id
     assert len(DEMO) > 5
     assert "비타민 C".encode() in files["products.sqlite"], "what is public is found: the search works"
+
+
+async def test_no_file_tells_which_account_a_buyer_pays_into(copied: tuple[ShopProcess, Buyer]) -> None:
+    """Nor the events and letters that the order sets off; the provider's own books are not ours."""
+    shop, buyer = copied
+    await shop.start()
+    async with visiting(shop.url, buyer) as visitor:
+        order = wish(buyer, await choose(visitor)) | {"paymentMethodId": None}
+        placed = await visitor.ask("place_order", input=order, key=secrets.token_hex(8))
+        order_id = placed.data["orderCreate"]["order"]["id"]
+
+        async def awaited() -> bool:
+            read: dict[str, Any] = (await visitor.ask("read_order", id=order_id)).data["order"]
+            return read["status"] == "AWAITING_PAYMENT"
+
+        await eventually(awaited)
+        issued = await visitor.ask_text(ISSUE, payable=order_id, key=secrets.token_hex(8))
+        account = issued.data["virtualAccountIssue"]["payment"]["virtualAccount"]
+        assert account["holderName"] == "구매자"
+    assert await shop.stop() == 0
+    found = [name for name, data in stolen(shop.folder).items() if account["accountNumber"].encode() in data]
+    assert found == []
+    provider = b"".join(path.read_bytes() for path in shop.folder.glob("provider.sqlite*"))
+    assert account["accountNumber"].encode() in provider, "the search works"
+    assert [name for name, data in stolen(shop.folder).items() if "구매자".encode() in data] == []
+    assert shop.dure("keys", "status").returncode == 0
