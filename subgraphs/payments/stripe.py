@@ -42,7 +42,7 @@ API_VERSION = "2025-06-30.basil"
 PAGE = 100
 RECENT = timedelta(hours=3)
 """What is older is in the search for certain."""
-_ENDED = ("succeeded", "processing", "requires_action", "requires_confirmation", "requires_payment_method", "canceled")
+_TELLS_LESS = ("succeeded", "processing", "requires_payment_method", "canceled")
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +136,7 @@ class Stripe:
             # Where the search is behind, it may be behind in the status, too.
             ids = [_read(each, PaymentIntent).id for each in page.data]
             found = [intent for id in ids if (intent := await self.payment(id)) is not None]
-        return min(found, key=lambda intent: _ENDED.index(intent.status), default=None)
+        return min(found, key=_rank, default=None)
 
     async def payment(self, payment_key: str) -> PaymentIntent | None:
         expanded = urlencode({"expand[0]": "latest_charge.refunds"})
@@ -220,6 +220,11 @@ def _checked(response: Response) -> Response:
     if error.get("param") == "amount" and isinstance(means, Declined) and "refund" in message.lower():
         means = Declined("REFUND_EXCEEDS_BALANCE", "More than is left of the payment.", code)
     raise ProviderError(response.status, code, message, means)
+
+
+def _rank(intent: PaymentIntent) -> int:
+    """Should an order have several intents after all: the one that may have taken money comes first."""
+    return _TELLS_LESS.index(intent.status) if intent.status in _TELLS_LESS else 1
 
 
 def _no_registration(message: str) -> ProviderError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,10 +35,10 @@ from subgraphs.payments.provider import Provider
 from subgraphs.payments.service import Service
 from subgraphs.payments.settings import Settings
 from subgraphs.payments.simulator.app import Simulator, create_simulator
-from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import AsgiSender
 
 SECRET = "payments-tests"
+WEBHOOK_SECRET = "whsec_payments_tests"
 GOOD_CARD = "4330123412341234"
 
 SETUP = "mutation($url: String!) { paymentMethodSetupStart(returnUrl: $url) { customerKey userErrors { code } } }"
@@ -140,6 +141,16 @@ class World:
     async def fault(self, kind: str, path: str = "/v1/", **more: Any) -> None:
         await self.at_provider("faults", kind=kind, path=path, **more)
 
+    async def webhook(self, body: bytes, headers: Mapping[str, str] | None = None) -> int:
+        """Posts it to the provider's door; the status."""
+        sent = {"content-type": "application/json", **(headers or {})}
+        return (await AsgiSender(self.subgraph.app)("POST", f"/webhooks/{self.provider.name}", sent, body)).status
+
+    async def deliver_webhooks(self) -> int:
+        """What the provider has to tell now; how many of them were accepted."""
+        self.simulator.deliver_to(self.webhook)
+        return await self.simulator.deliver_due()
+
     def charges_at_provider(self) -> list[dict[str, Any]]:
         now = utc_now()
         journal = self.simulator.store.journal(now - timedelta(days=1), now + timedelta(days=1), None, 1000)
@@ -194,17 +205,24 @@ def buyer() -> str:
     return new_ulid()
 
 
-@pytest.fixture
-async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+@asynccontextmanager
+async def opened(database_url: str, folder: Path, **chosen: Any) -> AsyncIterator[World]:
+    """Payments with these settings."""
     await upgrade(database_url, app.MIGRATIONS)
-    common = CommonSettings(data_dir=tmp_path, claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
+    common = CommonSettings(data_dir=folder, claims_secret=SecretStr(SECRET), cursor_secret=SecretStr("c"))
     clock = Clock()
-    chosen = settings()
-    simulator = create_simulator(tmp_path / "provider.sqlite")
+    given = settings(**chosen)
+    simulator = create_simulator(folder / "provider.sqlite", webhook_secret=WEBHOOK_SECRET)
     async with Database(database_url) as database:
         send = AsgiSender(simulator, timeout_seconds=0.3)
         runtime = Runtime(common, database, MemoryBroker(), InProcessChanges(), clock.now)
-        subgraph, service = app.assemble(runtime, chosen, send=send)
-        provider = Toss(AsgiSender(simulator), chosen.provider_secret_key.get_secret_value())
+        subgraph, service = app.assemble(runtime, given, send=send)
+        provider = app.provider_of(given, AsgiSender(simulator), clock.now)
         yield World(subgraph, service, database, simulator, provider, clock)
     simulator.store.close()
+
+
+@pytest.fixture
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(database_url, tmp_path) as made:
+        yield made
