@@ -238,6 +238,7 @@ async def _move(tx: AsyncConnection, settlement_id: str, to: SettlementStatus) -
 def _order(row: Row) -> Order:
     return Order(
         reference=row["id"],
+        attempt=row["tries"],
         amount=row["amount"],
         currency=row["currency"],
         on=row["scheduled_on"],

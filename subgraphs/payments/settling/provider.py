@@ -17,6 +17,7 @@ import msgspec
 import orjson
 
 from subgraphs.payments.domain import Declined
+from subgraphs.payments.provider import ProviderError
 from subgraphs.payments.settling.rules import PayoutStatus
 from subgraphs.payments.toss import checked
 from subgraphs.payments.transport import NoAnswer, Response, Send
@@ -28,13 +29,17 @@ _STATUSES = {
     "FAILED": PayoutStatus.FAILED,
     "CANCELED": PayoutStatus.FAILED,
 }
+_KNOWN = "DUPLICATED_REF_PAYOUT_ID"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A payout to make. ``reference`` is ours, and unique: the provider makes one payout of it, however often asked."""
+    """A payout to make. ``reference`` is ours, and unique: the provider makes one payout of it, however often asked.
+    ``attempt``: how often it was asked before; each has a key of its own, as a provider repeats its answer to a key,
+    be it that it failed inside."""
 
     reference: str
+    attempt: int
     amount: int
     currency: str
     on: date
@@ -97,9 +102,15 @@ class HttpPayouts:
         headers = {
             "Authorization": self._authorization,
             "Content-Type": "application/json",
-            "Idempotency-Key": order.reference,
+            "Idempotency-Key": f"{order.reference}:{order.attempt}",
         }
-        return _report(checked(await self._send("POST", "/v2/payouts", headers, orjson.dumps(body))))
+        answer = await self._send("POST", "/v2/payouts", headers, orjson.dumps(body))
+        try:
+            return _report(checked(answer))
+        except ProviderError as error:
+            if error.code == _KNOWN:
+                raise NoAnswer("the provider has it already") from error
+            raise
 
     async def look(self, reference: str) -> Report | None:
         path = f"/v2/payouts?refPayoutId={quote(reference, safe='')}"
