@@ -27,8 +27,8 @@ log = structlog.get_logger()
 class Changes(Protocol):
     """Topics such as ``order:<ulid>``; a listener may give the beginning of some, ``order:*``."""
 
-    async def tell(self, topic: str) -> None:
-        """Wake everyone who listens to the topic. Call it after the commit."""
+    async def tell(self, *topics: str) -> None:
+        """Wake everyone who listens to one of the topics. Call it after the commit."""
 
     def listen(self, *topics: str, at_once: bool = False) -> AsyncIterator[str]:
         """The topics told from now on. Several tellings of a topic that nobody has fetched yet are one.
@@ -44,8 +44,9 @@ class InProcessChanges:
     def __init__(self) -> None:
         self.board = Board()
 
-    async def tell(self, topic: str) -> None:
-        self.board.tell(topic)
+    async def tell(self, *topics: str) -> None:
+        for topic in topics:
+            self.board.tell(topic)
 
     async def listen(self, *topics: str, at_once: bool = False) -> AsyncIterator[str]:
         told = self.board.join(topics)
@@ -69,21 +70,22 @@ class RedisChanges:
         self._client = client
         self._prefix = prefix
         self._ear = _Ear(client, prefix, self.board)
-        self._tellings: GroupCommit[str, None] = GroupCommit(self._publish, limit=512)
+        self._tellings: GroupCommit[Sequence[str], None] = GroupCommit(self._publish, limit=512, weight=len)
 
-    async def tell(self, topic: str) -> None:
-        await self._tellings.submit(topic)
+    async def tell(self, *topics: str) -> None:
+        await self._tellings.submit(topics)
 
-    async def _publish(self, topics: Sequence[str]) -> list[None]:
+    async def _publish(self, tellings: Sequence[Sequence[str]]) -> list[None]:
         """What is told at the same time goes in one round trip, a topic once."""
+        topics = dict.fromkeys(topic for told in tellings for topic in told)
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
-                for topic in dict.fromkeys(topics):
+                for topic in topics:
                     pipeline.publish(self._prefix + topic, b"")
                 await pipeline.execute()
         except redis.RedisError:
             log.debug("changes.not_told", topics=len(topics))  # a hint only: see above
-        return [None] * len(topics)
+        return [None] * len(tellings)
 
     async def listen(self, *topics: str, at_once: bool = False) -> AsyncIterator[str]:
         told = self.board.join(topics)

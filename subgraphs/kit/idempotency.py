@@ -70,34 +70,41 @@ def check_key(key: str) -> str:
     return key
 
 
-async def claim(tx: AsyncConnection, table: Table, requests: Sequence[Request]) -> list[Any | Rejected | None]:
+async def claim(
+    tx: AsyncConnection, table: Table, requests: Sequence[Request], answers: Sequence[Any] = ()
+) -> list[Any | Rejected | None]:
     """For each request: None (it is the first, go on), the earlier answer, or Rejected IDEMPOTENCY_CONFLICT.
 
+    ``answers``: what each will be answered if it succeeds, where that is known before; otherwise call ``answer``.
     Raises InFlight when a key stands twice in ``requests``: roll back and run them one by one (GroupCommit does).
     """
     now = datetime.now(UTC)
+    known: Sequence[str | None] = [orjson.dumps(each).decode() for each in answers] or [None] * len(requests)
     rows = [
         {
             "scope": request.scope,
             "key": check_key(request.key),
             "claim": request.claim,
             "request_hash": request.request_hash,
-            "answer": None,
+            "answer": answer,
             "created_at": now,
         }
-        for request in sorted(requests, key=lambda each: (each.scope, each.key))
+        for request, answer in sorted(zip(requests, known, strict=True), key=lambda each: (each[0].scope, each[0].key))
     ]
     if await insert_ignore(tx, table, rows) == len(rows):
         return [None] * len(requests)
     keys = [(request.scope, request.key) for request in requests]
     query = select(table).where(tuple_(table.c.scope, table.c.key).in_(keys))
     held = {(row.scope, row.key): row for row in await tx.execute(query)}
-    return [_verdict(request, held[request.scope, request.key]) for request in requests]
+    claims = {request.claim for request in requests}
+    return [_verdict(request, held[request.scope, request.key], claims) for request in requests]
 
 
-def _verdict(request: Request, row: Any) -> Any | Rejected | None:
+def _verdict(request: Request, row: Any, claims: set[str]) -> Any | Rejected | None:
     if row.claim == request.claim:
         return None
+    if row.claim in claims:
+        raise InFlight(request.key)
     if row.request_hash != request.request_hash:
         return Rejected("IDEMPOTENCY_CONFLICT", "This key was used with other input.", ["idempotencyKey"])
     if row.answer is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,7 +47,7 @@ class Shop:
 
     async def tell_stock(self, variant_ids: Iterable[str]) -> None:
         """Wake those who watch the availability of these variants. After the commit."""
-        await asyncio.gather(*(self.changes.tell(f"variant:{variant_id}") for variant_id in variant_ids))
+        await self.changes.tell(*(f"variant:{variant_id}" for variant_id in variant_ids))
 
     async def tell_items(self, items: Mapping[str, str]) -> None:
         """Units of flash sale items (item to sale) came back: the gate reads anew, watchers look. After the commit."""

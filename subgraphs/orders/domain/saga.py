@@ -76,7 +76,7 @@ class Saga:
     progress: OrderStatus | None = None
 
     def with_phase(self, step: StepName, phase: Phase) -> Saga:
-        return replace(self, phases={**self.phases, step: phase})
+        return Saga(self.status, {**self.phases, step: phase}, self.ending, self.reason, self.progress)
 
     def ends(self, how: OrderStatus, reason: str) -> Saga:
         return self if self.ending else replace(self, ending=how, reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 from subgraphs.kit.changes import Changes
 from subgraphs.orders.service.saga import Outcome
@@ -31,12 +31,9 @@ class Live:
     def tell(self, outcome: Outcome) -> None:
         topics = [order_topic(id) for id in outcome.changed] + [partner_topic(id) for id in outcome.paid_partners]
         if topics:
-            task = asyncio.create_task(self._tell(topics))
+            task = asyncio.create_task(self._changes.tell(*topics))
             self._telling.add(task)  # the loop keeps no reference of its own
             task.add_done_callback(self._telling.discard)
-
-    async def _tell(self, topics: Iterable[str]) -> None:
-        await asyncio.gather(*(self._changes.tell(topic) for topic in topics))
 
 
 async def now_and_at(changes: Changes, topic: str) -> AsyncIterator[None]:

@@ -21,7 +21,7 @@ from subgraphs.orders.service import carts
 from subgraphs.orders.service.cancel import cancel, check_reason
 from subgraphs.orders.service.confirm import confirm
 from subgraphs.orders.service.live import Live
-from subgraphs.orders.service.place import PlaceOrder, place_orders
+from subgraphs.orders.service.place import NewOrder, PlaceOrder, place_orders
 from subgraphs.orders.service.saga import Outcome
 from subgraphs.orders.settings import Settings
 
@@ -33,6 +33,7 @@ def order_rows() -> Select[Any]:
     return select(orders, *saga_columns).join(sagas, sagas.c.order_id == orders.c.id)
 
 
+AnyOrder = Row[Any] | NewOrder
 _BY_IDS = order_rows().where(among(models.orders.c.id, "ids"))
 
 
@@ -45,12 +46,12 @@ class OrderService:
         self._settings = settings
         self._live = live
         self._wake = wake
-        self._placings: GroupCommit[PlaceOrder, Row[Any]] = GroupCommit(self._place_batch, limit=settings.batch)
+        self._placings: GroupCommit[PlaceOrder, AnyOrder] = GroupCommit(self._place_batch, limit=settings.batch)
 
-    async def place(self, command: PlaceOrder) -> Row[Any]:
+    async def place(self, command: PlaceOrder) -> AnyOrder:
         """The new order (``order_rows``), or the earlier one that this command repeats. Raises Rejected."""
 
-        async def attempt() -> Row[Any] | Rejected:
+        async def attempt() -> AnyOrder | Rejected:
             try:
                 return await self._placings.submit(command)
             except Rejected as rejected:
@@ -92,13 +93,13 @@ class OrderService:
         self._wake()
         self._live.tell(outcome)
 
-    async def _place_batch(self, commands: Sequence[PlaceOrder]) -> Sequence[Row[Any] | Exception]:
+    async def _place_batch(self, commands: Sequence[PlaceOrder]) -> Sequence[AnyOrder | Exception]:
         now = self._now()
 
-        async def work(tx: AsyncConnection) -> list[Row[Any] | Rejected]:
+        async def work(tx: AsyncConnection) -> list[AnyOrder | Rejected]:
             placed = await place_orders(tx, commands, now, self._settings)
-            ids = [each for each in placed if isinstance(each, str)]
-            rows = {row.id: row for row in await tx.execute(_BY_IDS, {"ids": ids})} if ids else {}
+            earlier = [each for each in placed if isinstance(each, str)]
+            rows = {row.id: row for row in await tx.execute(_BY_IDS, {"ids": earlier})} if earlier else {}
             return [rows[each] if isinstance(each, str) else each for each in placed]
 
         placed = await self._database.run(work)
@@ -107,5 +108,5 @@ class OrderService:
         return placed
 
 
-def _missing(result: Row[Any] | Rejected) -> Sequence[str]:
+def _missing(result: AnyOrder | Rejected) -> Sequence[str]:
     return result.extras.get(MISSING, ()) if isinstance(result, Rejected) else ()

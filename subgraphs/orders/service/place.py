@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,18 +58,23 @@ class PlaceOrder:
 
 
 Rows = dict[str, list[dict[str, Any]]]
-_Placed = str | Rejected
+NewOrder = SimpleNamespace
+"""An order as ``order_rows`` would read it, known without reading it."""
+Placed = NewOrder | str | Rejected
+"""The new order, or the id of the one that an earlier command under the same key has placed, or why there is none."""
 
 
 async def place_orders(
     tx: AsyncConnection, commands: Sequence[PlaceOrder], now: datetime, settings: Settings
-) -> list[_Placed]:
-    """For each command the id of its order (the earlier one, when it is repeated), or why there is none.
+) -> list[Placed]:
+    """What became of each command.
 
     Raises InFlight when an idempotency key stands twice among ``commands``.
     """
-    earlier = await idempotency.claim(tx, models.idempotency, [command.request for command in commands])
-    results: list[_Placed | None] = [
+    ids = [new_ulid() for _ in commands]
+    requests = [command.request for command in commands]
+    earlier = await idempotency.claim(tx, models.idempotency, requests, [{"order": id} for id in ids])
+    results: list[Placed | None] = [
         answer if answer is None or isinstance(answer, Rejected) else str(answer["order"]) for answer in earlier
     ]
     fresh = [index for index, result in enumerate(results) if result is None]
@@ -77,7 +82,7 @@ async def place_orders(
     facts = await _facts(tx, [commands[index] for index in fresh], carts)
     held = await claimed.lock(tx, [commands[index].claim_id for index in fresh])
     taken: set[str] = set()
-    accepted: list[tuple[PlaceOrder, Priced, dict[str, Any]]] = []
+    accepted: list[tuple[int, PlaceOrder, Priced]] = []
     refused: list[PlaceOrder] = []
     for index in fresh:
         command = commands[index]
@@ -87,12 +92,13 @@ async def place_orders(
             results[index] = rejected
             refused.append(command)
         else:
-            order = _order_row(command, priced, facts, now)
-            accepted.append((command, priced, order))
-            results[index] = order["id"]
+            accepted.append((index, command, priced))
             taken |= {each for each in (command.claim_id, command.cart and command.cart.cart_id) if each}
     await _forget_keys(tx, refused)
-    await _write(tx, accepted, now, settings)
+    orders = [_new_order(ids[index], command, priced, facts, now, settings) for index, command, priced in accepted]
+    await _write(tx, orders)
+    for (index, _, _), order in zip(accepted, orders, strict=True):
+        results[index] = order.seen
     failpoint("orders.place.before_commit")
     return [result for result in results if result is not None]
 
@@ -194,10 +200,34 @@ def _check_total(command: PlaceOrder, priced: Priced) -> None:
         raise Rejected("PRICE_CHANGED", f"The total is now {amount} {priced.currency}.", field)
 
 
-def _order_row(command: PlaceOrder, priced: Priced, facts: Facts, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _NewOrder:
+    """The rows of a new order."""
+
+    order: dict[str, Any]
+    lines: list[dict[str, Any]]
+    saga: dict[str, Any]
+
+    @property
+    def seen(self) -> NewOrder:
+        return SimpleNamespace(**_LATER, **self.order, **self.saga)
+
+
+_LATER = dict.fromkeys(("paid_at", "paid_on", "delivered_at", "confirmed_at", "canceled_at", "cancel_reason"))
+"""What a new order does not have yet."""
+
+
+def _new_order(
+    id: str, command: PlaceOrder, priced: Priced, facts: Facts, now: datetime, settings: Settings
+) -> _NewOrder:
+    saga = new_saga_row(id, placed(), now, ask_again_after=settings.ask_again_after, ttl=settings.reservation_ttl)
+    return _NewOrder(_order_row(id, command, priced, facts, now), _line_rows(id, priced), saga)
+
+
+def _order_row(id: str, command: PlaceOrder, priced: Priced, facts: Facts, now: datetime) -> dict[str, Any]:
     address = facts.addresses[command.address_id]
     return {
-        "id": new_ulid(),
+        "id": id,
         "number": order_number(now),
         "buyer_id": command.buyer_id,
         "cart_id": command.cart.cart_id if command.cart else None,
@@ -224,7 +254,8 @@ def _order_row(command: PlaceOrder, priced: Priced, facts: Facts, now: datetime)
 
 def order_number(now: datetime) -> str:
     """What people read out: the day in Seoul and 60 random bits. The payment provider takes it as its ``orderId``."""
-    letters = "".join(secrets.choice(_CROCKFORD) for _ in range(12))
+    random = int.from_bytes(os.urandom(8))
+    letters = "".join([_CROCKFORD[random >> shift & 31] for shift in range(0, 60, 5)])
     return f"{now.astimezone(SEOUL):%Y%m%d}-{letters[:4]}-{letters[4:8]}-{letters[8:]}"
 
 
@@ -248,29 +279,17 @@ def _line_rows(order_id: str, priced: Priced) -> list[dict[str, Any]]:
     ]
 
 
-async def _write(
-    tx: AsyncConnection,
-    accepted: Sequence[tuple[PlaceOrder, Priced, dict[str, Any]]],
-    now: datetime,
-    settings: Settings,
-) -> None:
-    if not accepted:
+async def _write(tx: AsyncConnection, new: Sequence[_NewOrder]) -> None:
+    if not new:
         return
     events: list[EventData] = []
-    lines: list[dict[str, Any]] = []
-    for _, priced, order in accepted:
-        own = _line_rows(order["id"], priced)
-        lines += own
-        events += telling.placed(SimpleNamespace(**order), [SimpleNamespace(**line) for line in own])
-    saga, again, ttl = placed(), settings.ask_again_after, settings.reservation_ttl
-    sagas = [new_saga_row(order["id"], saga, now, ask_again_after=again, ttl=ttl) for _, _, order in accepted]
-    await insert_rows(tx, models.orders, [order for _, _, order in accepted])
-    await insert_rows(tx, models.order_lines, lines)
-    await insert_rows(tx, models.sagas, sagas)
+    for each in new:
+        events += telling.placed(SimpleNamespace(**each.order), [SimpleNamespace(**line) for line in each.lines])
+    await insert_rows(tx, models.orders, [each.order for each in new])
+    await insert_rows(tx, models.order_lines, [line for each in new for line in each.lines])
+    await insert_rows(tx, models.sagas, [each.saga for each in new])
     await outbox.record(tx, models.outbox, SOURCE, events)
-    answers = [(command.request, {"order": order["id"]}) for command, _, order in accepted]
-    await idempotency.answer(tx, models.idempotency, answers)
-    ordered = [order["cart_id"] for _, _, order in accepted if order["cart_id"]]
+    ordered = [each.order["cart_id"] for each in new if each.order["cart_id"]]
     if ordered:
         await tx.execute(delete(models.cart_lines).where(models.cart_lines.c.cart_id.in_(ordered)))
         await tx.execute(delete(models.carts).where(models.carts.c.id.in_(ordered)))

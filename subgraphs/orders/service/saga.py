@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, Table, select, update
+from sqlalchemy import Row, Table, Update, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
-from db.sealed import Sealed
 from db.statements import skip_locked
 from messaging import outbox
 from messaging.events import EventData
@@ -92,7 +91,7 @@ async def ask_again(tx: AsyncConnection, now: datetime, *, ask_again_after: floa
         case.saga_changes["ask_again_at"] = now + timedelta(seconds=ask_again_after) if case.asks else None
         for step, phase in case.saga.phases.items():
             if phase is Phase.REQUESTED:
-                case.saga_changes[f"{_column(step)}_attempts"] = _attempts(case.row, step) + 1
+                case.saga_changes[f"{_COLUMN[step]}_attempts"] = _attempts(case.row, step) + 1
     await _write(tx, models.sagas, models.sagas.c.order_id, {id: case.saga_changes for id, case in cases.items()})
     await _tell(tx, cases.values())
     return len(cases)
@@ -115,32 +114,39 @@ def new_saga_row(order_id: str, saga: Saga, now: datetime, *, ask_again_after: f
         "give_up_at": now + timedelta(seconds=ttl),
     }
     for step, phase in saga.phases.items():
-        name = _column(step)
+        name = _COLUMN[step]
         asked = int(phase is Phase.REQUESTED)
         row |= {name: phase.value, f"{name}_attempts": asked, f"{name}_error": None, f"{name}_at": now}
     return row
 
 
 _STEPS = tuple(StepName)
+_COLUMN = {step: step.value.lower() for step in _STEPS}
 _PHASES = {phase.value: phase for phase in Phase}
-_phases_in = attrgetter(*(step.value.lower() for step in _STEPS))
+_STATUSES: dict[str | None, OrderStatus] = {status.value: status for status in OrderStatus}
+_phases_in = attrgetter(*_COLUMN.values())
 
 
 def saga_of(row: Row[Any]) -> Saga:
     """The saga in a row of orders joined with sagas."""
     return Saga(
-        status=OrderStatus(row.status),
+        status=_STATUSES[row.status],
         phases=dict(zip(_STEPS, map(_PHASES.__getitem__, _phases_in(row)), strict=True)),
-        ending=OrderStatus(row.ending) if row.ending else None,
+        ending=_STATUSES.get(row.ending),
         reason=row.cancel_reason,
-        progress=OrderStatus(row.progress) if row.progress else None,
+        progress=_STATUSES.get(row.progress),
     )
 
 
-# What is sealed is of no use here, and opening it for every answer of every order would cost more than all the rest.
+# Only what is decided on or told: reading all columns of every order for each of its answers costs more than the rest.
+_NEEDED = (
+    *("id", "number", "buyer_id", "claim_id", "status", "currency", "total", "payment_method_id", "address_id"),
+    *("fulfillment_status", "cancel_reason"),
+)
 _LOCK = (
-    select(*[column for column in models.orders.c if not isinstance(column.type, Sealed)])
-    .add_columns(*[column for column in models.sagas.c if column.name != "order_id"])
+    select(*[models.orders.c[name] for name in _NEEDED])
+    .add_columns(models.sagas.c.ending, models.sagas.c.progress, models.sagas.c.give_up_at)
+    .add_columns(*[models.sagas.c[name + more] for name in _COLUMN.values() for more in ("", "_attempts")])
     .join(models.sagas, models.sagas.c.order_id == models.orders.c.id)
     .where(among(models.orders.c.id, "ids"))
     .order_by(models.orders.c.id)  # one order of locking for all: no deadlocks
@@ -167,7 +173,7 @@ def _apply(case: _Case, news: News, now: datetime) -> None:
         if phase is not before.phases[step]:
             _note_phase(case, step, phase, now)
     for step, why in decision.errors.items():
-        case.saga_changes[f"{_column(step)}_error"] = why[:_ERROR_LENGTH]
+        case.saga_changes[f"{_COLUMN[step]}_error"] = why[:_ERROR_LENGTH]
     for name in ("ending", "progress"):
         if getattr(after, name) is not getattr(before, name):
             case.saga_changes[name] = getattr(after, name)
@@ -183,7 +189,7 @@ def _apply(case: _Case, news: News, now: datetime) -> None:
 
 
 def _note_phase(case: _Case, step: StepName, phase: Phase, now: datetime) -> None:
-    name = _column(step)
+    name = _COLUMN[step]
     case.saga_changes |= {name: phase.value, f"{name}_at": now}
     if phase is Phase.REQUESTED:
         case.saga_changes[f"{name}_attempts"] = _attempts(case.row, step) + 1
@@ -215,13 +221,22 @@ def _schedule(case: _Case, now: datetime, ask_again_after: float) -> None:
 
 async def _write(tx: AsyncConnection, table: Table, key: Any, changes: Mapping[str, Changes]) -> None:
     """One UPDATE for all orders that change in the same way, which in a batch of answers are nearly all."""
-    alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    columns_of: dict[tuple[Any, ...], Changes] = {}
     for order_id, columns in changes.items():
         if columns:
-            alike[tuple(sorted(columns.items()))].append(order_id)
-    for columns_and_values, order_ids in alike.items():
-        change = update(table).where(among(key, "ids")).values(dict(columns_and_values))
-        await tx.execute(change, {"ids": order_ids})
+            same = (*columns, *columns.values())
+            alike.setdefault(same, []).append(order_id)
+            columns_of[same] = columns
+    for same, order_ids in alike.items():
+        columns = columns_of[same]
+        values = {f"new_{name}": value for name, value in columns.items()}
+        await tx.execute(_update(table, key, tuple(columns)), {"ids": order_ids, **values})
+
+
+@cache
+def _update(table: Table, key: Any, names: tuple[str, ...]) -> Update:
+    return update(table).where(among(key, "ids")).values({name: bindparam(f"new_{name}") for name in names})
 
 
 async def _tell(tx: AsyncConnection, cases: Iterable[_Case]) -> list[EventData]:
@@ -235,9 +250,5 @@ def _rank(fulfillment: str) -> int:
     return FULFILLMENT_RANK.index(fulfillment)
 
 
-def _column(step: StepName) -> str:
-    return step.value.lower()
-
-
 def _attempts(row: Row[Any], step: StepName) -> int:
-    return int(getattr(row, f"{_column(step)}_attempts"))
+    return int(getattr(row, f"{_COLUMN[step]}_attempts"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,7 +143,7 @@ async def _queue_texts(tx: AsyncConnection, deps: Deps, rows: Sequence[dict[str,
 
 async def tell(deps: Deps, user_ids: Sequence[str]) -> None:
     """Wake the live inboxes of these users, after the commit."""
-    await asyncio.gather(*(deps.changes.tell(f"notifications:{user_id}") for user_id in user_ids))
+    await deps.changes.tell(*(f"notifications:{user_id}" for user_id in user_ids))
 
 
 async def mark_read(deps: Deps, identity: Identity, ids: Sequence[str] | None) -> str:
