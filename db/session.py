@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Self, TypeVar
@@ -29,6 +30,28 @@ _RETRYABLE_NUMBERS = {1205, 1213, 1020}
 
 # SQLSTATEs of a server that cannot answer now: connections (08), resources (53), statements stopped (57).
 _AWAY_CLASSES = ("08", "53", "57")
+
+
+_OPEN = "dure.transaction"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A transaction that has begun."""
+
+    database: Database
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+
+
+def database_of(tx: AsyncConnection) -> Database | None:
+    """Where this transaction was begun, if by ``Database.transaction``."""
+    known: _Open | None = tx.info.get(_OPEN)
+    return None if known is None else known.database
+
+
+def after_commit(tx: AsyncConnection, call: Callable[[], None]) -> None:
+    """Call it once ``Database.transaction`` has committed; never after a rollback. It must not raise, nor take long."""
+    tx.info[_OPEN].afterwards.append(call)
 
 
 class Database:
@@ -55,10 +78,16 @@ class Database:
             with telemetry.span("transaction"):
                 async with self._writer.begin() as connection:
                     deadline.check()  # it may have waited long for the connection
-                    yield connection
+                    opened = connection.info[_OPEN] = _Open(self)
+                    try:
+                        yield connection
+                    finally:
+                        connection.info.pop(_OPEN, None)
                     deadline.check()
             deadline.lasting()
             outcome = "committed"
+            for call in opened.afterwards:
+                call()
         finally:
             meters = telemetry.meters()
             if meters is not None:

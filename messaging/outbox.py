@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Column, Index, MetaData, String, Table, Text, delete
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
@@ -15,8 +14,10 @@ from db.base import TABLE_OPTIONS
 from db.bulk import insert_rows
 from db.columns import SequenceType, UlidType, UtcDateTime
 from db.ids import new_ulid
+from db.session import after_commit
 from messaging.envelope import MAX_BYTES, encode_data
 from messaging.events import EventData
+from messaging.handover import Recorded, taker_of
 
 KEEP = timedelta(days=7)
 _ENVELOPE_BYTES = 1024
@@ -60,31 +61,32 @@ async def record(
 ) -> list[str]:
     """Record events of ``source`` (``/dure/orders``) in the caller's transaction; their ids, in the order given.
 
-    The events belong to the trace of what caused the present work, unless ``traceparent`` says another one. Wake the
-    relay after the commit. Raises EventTooLarge, with nothing recorded.
+    The events belong to the trace of what caused the present work, unless ``traceparent`` says another one. After the
+    commit they go to the relay, where it runs in this process. Raises EventTooLarge, with nothing recorded.
     """
     if not data:
         return []
     now = datetime.now(UTC)
     cause = telemetry.cause()
-    rows = [_row(source, each, now, traceparent or (cause.of(each.subject_id) if cause else None)) for each in data]
-    await insert_rows(tx, table, rows)
-    return [row["id"] for row in rows]
+    events = [
+        _recorded(source, each, now, traceparent or (cause.of(each.subject_id) if cause else None)) for each in data
+    ]
+    taker = taker_of(tx, table)
+    leased = None if taker is None else taker.room()
+    until = None if leased is None else now + leased
+    await insert_rows(
+        tx, table, [{**each._asdict(), "data": each.data.decode(), "leased_until": until} for each in events]
+    )
+    if taker is not None and leased is not None:
+        after_commit(tx, lambda: taker.take(events))
+    return [each.id for each in events]
 
 
-def _row(source: str, data: EventData, now: datetime, traceparent: str | None) -> dict[str, Any]:
+def _recorded(source: str, data: EventData, now: datetime, traceparent: str | None) -> Recorded:
     payload = encode_data(data)
     if len(payload) > MAX_BYTES - _ENVELOPE_BYTES:
         raise EventTooLarge(f"{data.type} of {data.subject_id}: {len(payload)} bytes")
-    return {
-        "id": new_ulid(),
-        "type": data.type,
-        "source": source,
-        "subject": data.subject_id,
-        "time": now,
-        "data": payload.decode(),
-        "traceparent": traceparent,
-    }
+    return Recorded(new_ulid(), data.type, source, data.subject_id, now, payload, traceparent)
 
 
 async def prune(tx: AsyncConnection, table: Table, *, keep: timedelta = KEEP) -> int:

@@ -1,7 +1,8 @@
 """The relay: takes events from the outbox to the broker, and marks them when the broker has confirmed.
 
 A row is leased before it is published and marked after, so it is published at least once; inboxes make that once in
-effect. Confirmations are awaited beside the next claims: a slow queue does not hold up the events of others.
+effect. What this process records is handed over with its commit, leased already; what others recorded, or left behind,
+is looked for. Confirmations are awaited beside that: a slow queue does not hold up the events of others.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,73 +22,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import telemetry
 from db.bulk import among
 from db.failpoints import failpoint
-from db.ids import new_ulid
 from db.session import Database
 from db.statements import skip_locked
-from messaging.broker import MAX_DELAY_SECONDS, Broker, Message, PublishFailed, redelivery_delay
-from messaging.envelope import CONTENT_TYPE, MAX_BYTES, MAX_EVENTS, Envelope, encode_envelope, seal
+from messaging import handover
+from messaging.broker import MAX_DELAY_SECONDS, Broker, PublishFailed, redelivery_delay
+from messaging.handover import Recorded
+from messaging.parcels import Parcel, pack
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
-LEASE = timedelta(seconds=30)
+"""Between looks for events that nobody handed over."""
+BUSY_POLL_SECONDS = 0.05
+"""The same while there are such events."""
+MARK_SECONDS = 0.05
+"""Between marks: one statement marks all that was confirmed meanwhile."""
+LEASE = timedelta(seconds=15)
+"""Longer than a broker takes to confirm, or to be given up."""
 ROWS_A_STEP = 512
 """Rows leased in one transaction at most; a message takes up to MAX_EVENTS of them."""
 
 MAX_IN_FLIGHT = 4096
 """Events published and not yet confirmed."""
-
-
-@dataclass(slots=True)
-class Parcel:
-    """Rows that go out as one message."""
-
-    type: str
-    positions: list[int] = field(default_factory=list)
-    events: list[bytes] = field(default_factory=list)
-    causes: list[tuple[str, str | None]] = field(default_factory=list)
-    size: int = 2
-
-    def takes(self, type: str, size: int) -> bool:
-        return self.type == type and len(self.positions) < MAX_EVENTS and self.size + size < MAX_BYTES
-
-    def add(self, row: Row[Any], event: bytes) -> None:
-        self.positions.append(row.position)
-        self.events.append(event)
-        self.causes.append((row.subject, row.traceparent))
-        self.size += len(event) + 1
-
-    def message(self) -> Message:
-        headers = {"content-type": CONTENT_TYPE}
-        return Message(type=self.type, body=b"[" + b",".join(self.events) + b"]", id=new_ulid(), headers=headers)
-
-
-def pack(rows: Sequence[Row[Any]]) -> list[Parcel]:
-    """Rows (in order of position) as few parcels of one type each, the events of one subject still in order."""
-    parcels: list[Parcel] = []
-    last_of_subject: dict[str, int] = {}
-    for row in rows:
-        event = encode_envelope(_envelope(row))
-        earliest = last_of_subject.get(row.subject, 0)
-        fitting = (n for n in range(earliest, len(parcels)) if parcels[n].takes(row.type, len(event)))
-        index = next(fitting, len(parcels))
-        if index == len(parcels):
-            parcels.append(Parcel(row.type))
-        parcels[index].add(row, event)
-        last_of_subject[row.subject] = index
-    return parcels
-
-
-def _envelope(row: Row[Any]) -> Envelope:
-    return seal(
-        id=row.id,
-        type=row.type,
-        source=row.source,
-        subject=row.subject,
-        time=row.time,
-        data=row.data.encode(),
-        traceparent=row.traceparent,
-    )
 
 
 class Relay:
@@ -103,10 +58,14 @@ class Relay:
         self._batch = batch
         self._lease = lease
         self._woken = asyncio.Event()
+        self._taking = False
+        self._handed: list[Recorded] = []
+        self._next_look = 0.0
+        self._next_mark = 0.0
         self._publishing: set[asyncio.Task[None]] = set()
-        self._in_flight: set[int] = set()
-        self._confirmed: set[int] = set()
-        self._refused: set[int] = set()
+        self._in_flight: set[str] = set()
+        self._confirmed: set[str] = set()
+        self._refused: set[str] = set()
         self._outages = 0
         self._resume_at = 0.0
         self._complained: set[str] = set()
@@ -116,17 +75,30 @@ class Relay:
         self._prepare()
 
     def wake(self) -> None:
-        """There may be something to publish. Never blocks, never fails."""
+        """There may be something to publish that is not handed over. Never blocks, never fails."""
+        if not self._taking:
+            self._next_look = 0.0
+            self._woken.set()
+
+    def room(self) -> timedelta | None:
+        return self._lease if self._has_room() else None
+
+    def take(self, events: Sequence[Recorded]) -> None:
+        self._in_flight.update(each.id for each in events)
+        self._handed += events
         self._woken.set()
 
     async def run(self) -> None:
-        """Publish what the outbox gets, until cancelled."""
+        """Publish what is handed over, and what else the outbox gets, until cancelled."""
         failures = 0
+        self._taking = handover.begin(self._database, self._outbox, self)
         try:
             while True:
                 self._woken.clear()
+                handed, self._handed = self._handed, []
+                self._send(handed)
                 try:
-                    more = await self._step() == self._batch
+                    await self._step_when_due()
                     failures = 0
                 except Exception:
                     # The database is away or overloaded: nothing is lost by asking again later.
@@ -134,31 +106,52 @@ class Relay:
                     log.warning("outbox not readable", failures=failures, exc_info=failures == 1)
                     await asyncio.sleep(redelivery_delay(failures))
                     continue
-                if not more:
-                    await self._rest()
+                await self._rest()
         finally:
+            self._taking = False
+            handover.end(self._database, self._outbox, self)
             await self._let_go()
 
     async def drain(self) -> int:
         """Publish all that is pending and can be published now; the number of events confirmed."""
         before = self._published
-        while await self._step() or self._publishing or self._confirmed or self._refused:
+        while await self._step(look=True) or self._publishing or self._confirmed or self._refused:
             if self._publishing:
                 await asyncio.wait(self._publishing, return_when=asyncio.FIRST_COMPLETED)
         return self._published - before
 
+    def _has_room(self) -> bool:
+        return time.monotonic() >= self._resume_at and len(self._in_flight) < MAX_IN_FLIGHT
+
+    async def _step_when_due(self) -> None:
+        now = time.monotonic()
+        look = now >= self._next_look
+        if look or (self._to_settle() and now >= self._next_mark):
+            found = await self._step(look)
+            now = time.monotonic()
+            self._next_mark = now + MARK_SECONDS
+            if look and found < self._batch:
+                self._next_look = now + (BUSY_POLL_SECONDS if found or not self._has_room() else POLL_SECONDS)
+
+    def _to_settle(self) -> bool:
+        return bool(self._confirmed or self._refused)
+
     async def _rest(self) -> None:
+        """Until something is handed over or confirmed, or the time has come to look, or to mark."""
+        due = min(self._next_look, self._next_mark) if self._to_settle() else self._next_look
+        seconds = due - time.monotonic()
+        if seconds <= 0:
+            return
         # Not wait_for: on Python 3.11 it loses a cancellation that comes at the moment of the wake.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
-    async def _step(self) -> int:
-        """Mark what is confirmed, lease the next rows and start to publish them; how many were leased."""
+    async def _step(self, look: bool) -> int:
+        """Mark what is confirmed and, to ``look``, lease the next rows and begin to publish them; how many."""
         async with self._step_lock:
             confirmed, refused = set(self._confirmed), set(self._refused)
-            idle = time.monotonic() < self._resume_at or len(self._in_flight) >= MAX_IN_FLIGHT
-            wanted = 0 if idle else self._batch
+            wanted = self._batch if look and self._has_room() else 0
             if not (confirmed or refused or wanted):
                 return 0
             rows = await self._database.run(lambda tx: self._settle_and_claim(tx, confirmed, refused, wanted))
@@ -168,18 +161,21 @@ class Relay:
             self._in_flight -= confirmed | refused
             self._published += len(confirmed)
         # A lease may have run out while its message waits for a slow queue: it is not published a second time here.
-        new = [row for row in rows if row.position not in self._in_flight]
-        self._in_flight.update(row.position for row in new)
-        if new:
+        new = [_recorded(row) for row in rows if row.id not in self._in_flight]
+        self._in_flight.update(each.id for each in new)
+        self._send(new)
+        return len(rows)
+
+    def _send(self, events: Sequence[Recorded]) -> None:
+        if events:
             failpoint("relay.after_claim")
-        for parcel in pack(new):
+        for parcel in pack(events):
             task = asyncio.create_task(self._publish(parcel))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
-        return len(rows)
 
     async def _settle_and_claim(
-        self, tx: AsyncConnection, confirmed: set[int], refused: set[int], wanted: int
+        self, tx: AsyncConnection, confirmed: set[str], refused: set[str], wanted: int
     ) -> Sequence[Row[Any]]:
         outbox, now = self._outbox, datetime.now(UTC)
         unpublished = outbox.c.published_at.is_(None)
@@ -187,28 +183,27 @@ class Relay:
             # One process owns the file: a lease found at the start is that of a process that died.
             await tx.execute(update(outbox).where(unpublished).values(leased_until=None))
         if confirmed:
-            await tx.execute(self._mark, {"positions": confirmed, "b_now": now})
+            await tx.execute(self._mark, {"ids": sorted(confirmed), "b_now": now})
         if refused:
             await self._lease_until(tx, refused, now + timedelta(seconds=self._pause()))
         if not wanted:
             return []
         rows: Sequence[Row[Any]] = (await tx.execute(self._claim, {"now": now, "wanted": wanted})).all()
         if rows:
-            await self._lease_until(tx, [row.position for row in rows], now + self._lease)
+            await self._lease_until(tx, [row.id for row in rows], now + self._lease)
         return rows
 
-    async def _lease_until(self, tx: AsyncConnection, positions: Collection[int], until: datetime | None) -> None:
-        await tx.execute(self._take, {"positions": positions, "b_until": until})
+    async def _lease_until(self, tx: AsyncConnection, ids: Iterable[str], until: datetime | None) -> None:
+        await tx.execute(self._lease_these, {"ids": sorted(ids), "b_until": until})
 
     def _prepare(self) -> None:
         """The statements of every step, made once."""
         outbox = self._outbox
-        among_these = among(outbox.c.position, "positions")
+        among_these = among(outbox.c.id, "ids")
         self._mark = update(outbox).where(among_these).values(published_at=bindparam("b_now"))
-        self._take = update(outbox).where(among_these).values(leased_until=bindparam("b_until"))
+        self._lease_these = update(outbox).where(among_these).values(leased_until=bindparam("b_until"))
         free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= bindparam("now"))
-        names = ("position", "id", "type", "source", "subject", "time", "data", "traceparent")
-        query = select(*(outbox.c[name] for name in names)).where(outbox.c.published_at.is_(None), free)
+        query = select(*(outbox.c[name] for name in Recorded._fields)).where(outbox.c.published_at.is_(None), free)
         self._claim = skip_locked(query.order_by(*self._order()).limit(bindparam("wanted", type_=Integer())))
 
     def _order(self) -> list[Column[Any]]:
@@ -228,18 +223,18 @@ class Relay:
             with telemetry.caused_by(f"publish {parcel.type}", parcel.causes, SpanKind.PRODUCER, attributes):
                 await self._broker.publish([parcel.message()])
         except PublishFailed as error:
-            telemetry.count(lambda meters: meters.refused, len(parcel.positions), parcel.type)
+            telemetry.count(lambda meters: meters.refused, len(parcel.ids), parcel.type)
             self._note_failure(parcel, error)
-            self._refused.update(parcel.positions)
+            self._refused.update(parcel.ids)
         except Exception:
             log.exception("publish failed", type=parcel.type)
-            self._refused.update(parcel.positions)
+            self._refused.update(parcel.ids)
         else:
             failpoint("relay.after_publish")
-            telemetry.count(lambda meters: meters.published, len(parcel.positions), parcel.type)
+            telemetry.count(lambda meters: meters.published, len(parcel.ids), parcel.type)
             self._outages = 0
             self._complained.discard(parcel.type)
-            self._confirmed.update(parcel.positions)
+            self._confirmed.update(parcel.ids)
         self._woken.set()
 
     def _note_failure(self, parcel: Parcel, error: PublishFailed) -> None:
@@ -264,11 +259,11 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._publishing, return_exceptions=True)
         confirmed, rest = set(self._confirmed), self._in_flight - self._confirmed
-        self._confirmed, self._refused, self._in_flight = set(), set(), set()
+        self._confirmed, self._refused, self._in_flight, self._handed = set(), set(), set(), []
 
         async def settle(tx: AsyncConnection) -> None:
             if confirmed:
-                await tx.execute(self._mark, {"positions": confirmed, "b_now": datetime.now(UTC)})
+                await tx.execute(self._mark, {"ids": sorted(confirmed), "b_now": datetime.now(UTC)})
             if rest:
                 await self._lease_until(tx, rest, None)
 
@@ -277,3 +272,7 @@ class Relay:
                 await self._database.run(settle)
             except Exception as error:
                 log.warning("leases not given back: they run out by themselves", error=repr(error))
+
+
+def _recorded(row: Row[Any]) -> Recorded:
+    return Recorded(row.id, row.type, row.source, row.subject, row.time, row.data.encode(), row.traceparent)

@@ -18,11 +18,13 @@ from tests.messaging.conftest import delete_queues
 ROOT = Path(__file__).parents[2]
 FAILPOINTS = [
     "outbox.after_commit",
+    "outbox.after_commit:4",
     "relay.after_claim",
+    "relay.after_claim:5",
     "relay.after_publish",
     "relay.after_publish:2",
     "consumer.before_commit",
-    "consumer.before_commit:2",
+    "consumer.before_commit:3",
     "consumer.after_commit",
 ]
 COUNT = 30

@@ -6,20 +6,22 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from db.session import Database
 from messaging.broker import Broker, Message, MessageHandler, PublishFailed
 from messaging.envelope import MAX_BYTES, MAX_EVENTS, decode_batch
 from messaging.events.orders import OrderCanceled, OrderPaid
+from messaging.handover import Recorded
 from messaging.memory import MemoryBroker
 from messaging.outbox import record
-from messaging.relay import Relay, pack
+from messaging.parcels import pack
+from messaging.relay import Relay
 from tests.messaging import world
 from tests.messaging.conftest import quick
 from tests.messaging.world import OUTBOX, canceled, paid
@@ -138,6 +140,101 @@ async def test_run_polls_without_being_woken(sqlite: Database) -> None:
     async with Running(relay(sqlite, wire)):
         await world.tell(sqlite, [canceled("O1")])
         await eventually(lambda: wire.subjects == ["O1"])
+
+
+async def test_what_this_process_records_is_handed_over(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that runs beside gets the events with their commit: it need not look for them, nor lease them."""
+    monkeypatch.setattr("messaging.relay.POLL_SECONDS", 3600.0)
+    wire = Wire()
+    async with Running(relay(database, wire, lease=timedelta(hours=1))):
+        await asyncio.sleep(0.1)  # it has looked, and will not look again
+        ids = await world.tell(database, [canceled(f"O{n}") for n in range(100)])
+        await eventually(lambda: len(wire.subjects) == 100)
+
+        async def marked() -> bool:
+            return not await world.unpublished(database)
+
+        await eventually(marked)
+    assert {event.id for message in wire.messages for event in decode_batch(message.body)} == set(ids)
+
+
+async def test_what_is_handed_over_is_nobody_elses(server_database_url: str) -> None:
+    """While the relay that got an event publishes it, another process's relay finds nothing in the table."""
+    release, wire = asyncio.Event(), Wire()
+
+    class Slow(Wire):
+        async def publish(self, messages: Sequence[Message]) -> None:
+            await release.wait()
+            await super().publish(messages)
+
+    slow = Slow()
+    async with Database(server_database_url) as database:
+        await world.create(database)
+        async with Running(relay(database, slow)):
+            await asyncio.sleep(0)
+            await world.tell(database, [canceled("O1")])
+            assert await relay(database, wire).drain() == 0
+            release.set()
+            await eventually(lambda: slow.subjects == ["O1"])
+        assert await world.unpublished(database) == []
+
+
+async def test_a_rollback_hands_nothing_over(sqlite: Database) -> None:
+    """Events of a transaction that fails were never told."""
+    wire = Wire()
+
+    async def fail(tx: Any) -> None:
+        await record(tx, OUTBOX, "/dure/orders", [canceled("O1")])
+        raise KeyError
+
+    async with Running(relay(sqlite, wire)):
+        await asyncio.sleep(0)
+        with suppress(KeyError):
+            await sqlite.run(fail)
+        await world.tell(sqlite, [canceled("O2")])
+        await eventually(lambda: wire.subjects)
+    assert wire.subjects == ["O2"]
+
+
+async def test_what_was_handed_over_and_not_confirmed_is_given_back(sqlite: Database) -> None:
+    """A relay that ends leaves the events that it was handed to the next one, at once."""
+    wire, hung = Wire(), Wire()
+
+    async def hang(messages: Sequence[Message]) -> None:
+        hung.attempts += 1
+        await asyncio.Event().wait()
+
+    hung.publish = hang  # type: ignore[method-assign]
+    async with Running(relay(sqlite, hung)):
+        await asyncio.sleep(0)
+        await world.tell(sqlite, [canceled("O1")])
+        await eventually(lambda: hung.attempts)
+        await world.tell(sqlite, [canceled("O2")])
+    async with sqlite.read() as connection:
+        assert set((await connection.execute(select(OUTBOX.c.leased_until))).scalars()) == {None}
+    assert await relay(sqlite, wire).drain() == 2
+
+
+async def test_a_full_relay_is_handed_nothing(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too much in flight events wait in the table, not in memory, until there is room."""
+    monkeypatch.setattr("messaging.relay.MAX_IN_FLIGHT", 1)
+    release, wire = asyncio.Event(), Wire()
+    publish = wire.publish
+
+    async def slowly(messages: Sequence[Message]) -> None:
+        await release.wait()
+        await publish(messages)
+
+    wire.publish = slowly  # type: ignore[method-assign]
+    async with Running(relay(sqlite, wire)):
+        await asyncio.sleep(0)
+        await world.tell(sqlite, [canceled("O1")])
+        await world.tell(sqlite, [canceled("O2")])
+        async with sqlite.read() as connection:
+            leases = (await connection.execute(select(OUTBOX.c.leased_until).order_by(OUTBOX.c.position))).scalars()
+            assert [each is None for each in leases] == [False, True]
+        release.set()
+        await eventually(lambda: wire.subjects == ["O1", "O2"])
 
 
 async def test_an_outage_of_the_broker_is_survived(database: Database) -> None:
@@ -282,25 +379,16 @@ rows = st.lists(
 @given(rows)
 def test_packing_keeps_everything_in_order_and_within_limits(cases: list[tuple[str, str, int]]) -> None:
     """Each row once, one type a parcel, 64 events and 100 KiB at most, and each subject's rows in order."""
-    given_rows: Any = [
-        SimpleNamespace(
-            position=n,
-            id=str(n),
-            type=kind,
-            source="/s",
-            subject=subject,
-            time=datetime(2026, 1, 1, tzinfo=UTC),
-            data='"' + "x" * size + '"',
-            traceparent=None,
-        )
+    recorded = [
+        Recorded(str(n), kind, "/s", subject, datetime(2026, 1, 1, tzinfo=UTC), b'"' + b"x" * size + b'"', None)
         for n, (kind, subject, size) in enumerate(cases)
     ]
-    parcels = pack(given_rows)
-    packed = [position for parcel in parcels for position in parcel.positions]
+    parcels = pack(recorded)
+    packed = [int(id) for parcel in parcels for id in parcel.ids]
     assert sorted(packed) == list(range(len(cases)))
     for parcel in parcels:
-        assert {cases[position][0] for position in parcel.positions} == {parcel.type}
-        assert len(parcel.positions) <= MAX_EVENTS
+        assert {cases[int(id)][0] for id in parcel.ids} == {parcel.type}
+        assert len(parcel.ids) <= MAX_EVENTS
         assert len(parcel.message().body) <= MAX_BYTES
     for subject in {subject for _, subject, _ in cases}:
         order = [position for position in packed if cases[position][1] == subject]

@@ -30,9 +30,14 @@ async def work(database_url: str, where: str, count: int) -> None:
         relay = Relay(database, OUTBOX, broker, batch=8, lease=timedelta(seconds=1))
         await world.consumer(database, broker, queue or "dure.test", after_commit=relay.wake).start()
         recorded = await _recorded(database)
-        await world.tell(database, [canceled(f"O{n}") for n in range(recorded, count)])
+        # Half of them are found in the table, half handed over.
+        await world.tell(database, [canceled(f"O{n}") for n in range(recorded, count // 2)])
         failpoint("outbox.after_commit")
         running = asyncio.create_task(relay.run())
+        await asyncio.sleep(0)
+        for n in range(max(recorded, count // 2), count):
+            await world.tell(database, [canceled(f"O{n}")])
+            failpoint("outbox.after_commit")
 
         async def done() -> bool:
             return len(await world.effects(database)) == count and not await world.unpublished(database)
