@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Integer, bindparam, or_, select, update
+from sqlalchemy import Integer, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
@@ -141,13 +141,15 @@ class Charger:
     async def _take_over(self) -> None:
         """One process owns the file: calls found open at the start are those of a process that died."""
         in_flight = payments.c.status.in_([status.value for status in domain.IN_FLIGHT])
-        await self._database.run(lambda tx: tx.execute(update(payments).where(in_flight).values(attend_at=self._now())))
+        mine = payments.c.provider == self._provider.name
+        taken = update(payments).where(in_flight, mine)
+        await self._database.run(lambda tx: tx.execute(taken.values(attend_at=self._now())))
 
     # Claiming
 
     async def _claim(self, tx: AsyncConnection, limit: int) -> list[Job]:
         now = self._now()
-        rows = as_dicts(await tx.execute(_DUE, {"now": now, "room": limit}))
+        rows = as_dicts(await tx.execute(_DUE, {"now": now, "provider": self._provider.name, "room": limit}))
         if not rows:
             return []
         calls = await _calls(tx, [row["id"] for row in rows])
@@ -157,7 +159,7 @@ class Charger:
         taken = [{"id": row["id"], "status": row["status"], "attend_at": until} for row in (j.payment for j in jobs)]
         await update_rows(tx, payments, taken, where=["id"], bump="tries")
         await effects.write(tx)
-        return await _with_cards(tx, jobs)
+        return await _with_cards(tx, jobs, self._provider.name)
 
     def _job(self, row: Row, calls: Sequence[Row], effects: Effects) -> Job:
         """What to do about a payment that is due, given the calls made for it, oldest first."""
@@ -342,7 +344,7 @@ def _code(verdict: Verdict) -> str | None:
 
 _DUE = skip_locked(
     select(payments)
-    .where(payments.c.attend_at <= bindparam("now"))
+    .where(payments.c.attend_at <= bindparam("now"), payments.c.provider == bindparam("provider"))
     .order_by(payments.c.attend_at)
     .limit(bindparam("room", type_=Integer()))
 )
@@ -350,9 +352,13 @@ _CALLS = (
     select(attempts).where(among(attempts.c.payment_id, "ids"), attempts.c.refund_id.is_(None)).order_by(attempts.c.id)
 )
 _CARDS = (
-    select(methods.c.id, methods.c.billing_key_sealed, customers.c.customer_key)
+    select(
+        methods.c.id,
+        methods.c.billing_key_sealed,
+        func.coalesce(methods.c.customer_key, customers.c.customer_key).label("customer_key"),
+    )
     .join(customers, customers.c.user_id == methods.c.user_id)
-    .where(among(methods.c.id, "ids"))
+    .where(among(methods.c.id, "ids"), methods.c.provider == bindparam("provider"))
 )
 
 
@@ -363,11 +369,11 @@ async def _calls(tx: AsyncConnection, payment_ids: Sequence[str]) -> dict[str, l
     return calls
 
 
-async def _with_cards(tx: AsyncConnection, jobs: Sequence[Job]) -> list[Job]:
+async def _with_cards(tx: AsyncConnection, jobs: Sequence[Job], provider: str) -> list[Job]:
     ids = {job.payment["payment_method_id"] for job in jobs if job.payment["payment_method_id"]}
     if not ids:
         return list(jobs)
-    cards = {row.id: row for row in await tx.execute(_CARDS, {"ids": sorted(ids)})}
+    cards = {row.id: row for row in await tx.execute(_CARDS, {"ids": sorted(ids), "provider": provider})}
     return [
         replace(job, billing_key_sealed=card.billing_key_sealed, customer_key=card.customer_key)
         if (card := cards.get(job.payment["payment_method_id"]))

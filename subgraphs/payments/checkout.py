@@ -146,11 +146,14 @@ class Checkout:
         row |= wish.changes
         row |= {
             "status": PaymentStatus.IN_PROGRESS.value,
+            "provider": self._provider.name,
             "attend_at": now + timedelta(seconds=self._settings.lease_seconds),
             "tries": 1,
             "updated_at": now,
         }
-        changed = {name: row[name] for name in ("status", "attend_at", "tries", "updated_at", *wish.changes)}
+        changed = {
+            name: row[name] for name in ("status", "provider", "attend_at", "tries", "updated_at", *wish.changes)
+        }
         await tx.execute(update(payments).where(payments.c.id == row["id"]).values(**changed))
         effects = Effects(self._settings, self._vault, now)
         attempt = effects.attempt(row["id"], wish.operation)

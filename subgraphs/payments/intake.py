@@ -181,6 +181,7 @@ class Intake:
             "payable_id": request.order_id,
             "purpose": PURCHASE,
             "payer_id": request.buyer_id,
+            "provider": self._settings.provider,
             "provider_order_id": request.order_number,
             "order_name": request.order_name[:100],
             "amount": request.amount,
@@ -202,7 +203,7 @@ class Intake:
         }
         if payable["cancel_requested_at"] is not None:
             return row | {"status": PaymentStatus.CANCELED.value, "cancel_requested": True, "attend_at": None}
-        refused = _refused(request, mine)
+        refused = _refused(request, mine, self._settings.provider)
         if refused is None:
             return row
         return row | {
@@ -230,7 +231,7 @@ def answer(row: Mapping[str, Any]) -> list[EventData]:
     return []
 
 
-def _refused(request: PaymentRequested, method: Mapping[str, Any] | None) -> Declined | None:
+def _refused(request: PaymentRequested, method: Mapping[str, Any] | None, provider: str) -> Declined | None:
     """Why the owner of payment methods will not charge."""
     if request.currency != CURRENCY:
         return Declined("NOT_ALLOWED", f"Payments are in {CURRENCY}.")
@@ -242,6 +243,8 @@ def _refused(request: PaymentRequested, method: Mapping[str, Any] | None) -> Dec
         return Declined("CARD_EXPIRED", "The card has expired.")
     if method["status"] != MethodStatus.ACTIVE.value:
         return Declined("NOT_ALLOWED", "The payment method was removed.")
+    if method["provider"] != provider:
+        return Declined("NOT_ALLOWED", "The shop has another payment provider now: register the card again.")
     return None
 
 

@@ -123,16 +123,23 @@ class Methods:
         return await self._commit(work)
 
     async def _customer_key(self, user_id: str) -> str:
-        query = select(customers.c.customer_key).where(customers.c.user_id == user_id)
+        query = select(customers.c.customer_key, customers.c.provider).where(customers.c.user_id == user_id)
         async with self._database.read() as connection:
-            known = (await connection.execute(query)).scalar_one_or_none()
-        if known is not None:
-            return str(known)
-        row = {"user_id": user_id, "customer_key": await self._new_customer(user_id), "created_at": self._now()}
+            known = (await connection.execute(query)).first()
+        if known is not None and known.provider == self._provider.name:
+            return str(known.customer_key)
+        made = {"customer_key": await self._new_customer(user_id), "provider": self._provider.name}
 
         async def work(tx: AsyncConnection) -> str:
-            await insert_ignore(tx, customers, [row])
-            return str((await tx.execute(query)).scalar_one())
+            await insert_ignore(tx, customers, [made | {"user_id": user_id, "created_at": self._now()}])
+            held = (await tx.execute(query.with_for_update())).one()
+            if held.provider == self._provider.name:
+                return str(held.customer_key)
+            # Cards of the provider before are charged under the name that they were registered with.
+            named = update(methods).where(methods.c.user_id == user_id, methods.c.customer_key.is_(None))
+            await tx.execute(named.values(customer_key=held.customer_key))
+            await tx.execute(update(customers).where(customers.c.user_id == user_id).values(**made))
+            return made["customer_key"]
 
         return await self._database.run(work)
 
@@ -181,6 +188,8 @@ class Methods:
             "status": MethodStatus.ACTIVE.value,
             "issuer": issued.issuer,
             "masked_number": issued.masked_number[:30],
+            "provider": self._provider.name,
+            "customer_key": issued.customer_key,
             "billing_key_sealed": self._vault.seal(issued.billing_key),
             "billing_key_digest": digest,
         }

@@ -21,19 +21,23 @@ class Base(DeclarativeBase):
 
 
 class Customer(Base):
-    """A user at the provider. ``customer_key`` is random, made once and never derived anew. The row is also the lock
-    under which the user's methods change."""
+    """A user at the provider. ``customer_key`` is random, made once and never derived anew, as long as ``provider``
+    is the shop's. The row is also the lock under which the user's methods change."""
 
     __tablename__ = "customer"
     __table_args__ = (TABLE_OPTIONS,)
 
     user_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     customer_key: Mapped[str] = mapped_column(String(64), unique=True)
+    provider: Mapped[str] = mapped_column(String(20), server_default="toss")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class PaymentMethod(Base):
-    """A registered card. ``default_of`` is the owner if this is the default: unique, so one default a user."""
+    """A registered card. ``default_of`` is the owner if this is the default: unique, so one default a user.
+
+    ``provider``: who charges it; ``customer_key``: under which name of the user (null: the customer's own).
+    """
 
     __tablename__ = "payment_method"
     __table_args__ = (Index("ix_payment_method_user_id", "user_id", "status"), TABLE_OPTIONS)
@@ -46,6 +50,8 @@ class PaymentMethod(Base):
     issuer: Mapped[str | None] = mapped_column(String(50))
     masked_number: Mapped[str | None] = mapped_column(String(30))
     default_of: Mapped[str | None] = mapped_column(UlidType, unique=True)
+    provider: Mapped[str] = mapped_column(String(20), server_default="toss")
+    customer_key: Mapped[str | None] = mapped_column(String(64))
     billing_key_sealed: Mapped[str | None] = mapped_column(Text)
     billing_key_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -77,7 +83,7 @@ class Payable(Base):
 
 class Payment(Base):
     """One capture a purpose of a payable, for ever. ``attend_at``: when a worker must look at it; a worker that takes
-    it moves that on, which is its lease."""
+    it moves that on, which is its lease. Only workers of its ``provider`` take it."""
 
     __tablename__ = "payment"
     __table_args__ = (
@@ -111,6 +117,7 @@ class Payment(Base):
     payment_method_id: Mapped[str | None] = mapped_column(UlidType)
     kind: Mapped[str] = mapped_column(String(20))
     summary: Mapped[str] = mapped_column(String(100))
+    provider: Mapped[str] = mapped_column(String(20), server_default="toss")
     provider_key: Mapped[str | None] = mapped_column(String(200))
     receipt_url: Mapped[str | None] = mapped_column(String(500))
     failure_code: Mapped[str | None] = mapped_column(String(50))

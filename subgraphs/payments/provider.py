@@ -49,9 +49,10 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class SavedCard:
-    """A card that may be charged again and again with ``billing_key``, which is a secret."""
+    """A card of ``customer_key``'s that may be charged again and again with ``billing_key``, which is a secret."""
 
     billing_key: str
+    customer_key: str
     issuer: str | None
     masked_number: str
 

@@ -110,8 +110,8 @@ async def compare(
     theirs: dict[str, int] = defaultdict(int)
     for transaction in await provider.transactions(start, end):
         theirs[transaction.order_id] += transaction.net
-    ours, unsettled = await _ours(connection, start)
-    older = await _known(connection, theirs.keys() - ours.keys())
+    ours, unsettled = await _ours(connection, provider.name, start)
+    older = await _known(connection, provider.name, theirs.keys() - ours.keys())
     found = []
     for number in sorted((ours.keys() | theirs.keys()) - unsettled - older):
         here, there = ours.get(number, 0), theirs.get(number, 0)
@@ -128,24 +128,24 @@ def _difference(known: bool, here: int, there: int) -> DifferenceKind:
     return DifferenceKind.AMOUNT_DIFFERS if there else DifferenceKind.MISSING_THERE
 
 
-async def _ours(connection: AsyncConnection, start: datetime) -> tuple[dict[str, int], set[str]]:
-    """What each order since ``start`` paid net by our books; and those whose outcome is open."""
+async def _ours(connection: AsyncConnection, provider: str, start: datetime) -> tuple[dict[str, int], set[str]]:
+    """What each order since ``start`` paid net to the provider by our books; and those whose outcome is open."""
     pending = select(refunds.c.payment_id).where(refunds.c.status == RefundStatus.PENDING.value)
     open_ = or_(payments.c.status.in_([each.value for each in IN_FLIGHT]), payments.c.id.in_(pending))
     query = select(
         payments.c.provider_order_id,
         (payments.c.captured - payments.c.refunded).label("net"),
         case((open_, 1), else_=0).label("open"),
-    ).where(payments.c.created_at >= start)
+    ).where(payments.c.created_at >= start, payments.c.provider == provider)
     rows = (await connection.execute(query)).all()
     return {row.provider_order_id: row.net for row in rows}, {row.provider_order_id for row in rows if row.open}
 
 
-async def _known(connection: AsyncConnection, numbers: Iterable[str]) -> set[str]:
-    """Those of the order numbers that a payment of any age has."""
+async def _known(connection: AsyncConnection, provider: str, numbers: Iterable[str]) -> set[str]:
+    """Those of the order numbers that a payment of any age, to this provider, has."""
     wanted, known = sorted(numbers), set[str]()
     for first in range(0, len(wanted), CHUNK):
-        query = select(payments.c.provider_order_id)
+        query = select(payments.c.provider_order_id).where(payments.c.provider == provider)
         query = query.where(payments.c.provider_order_id.in_(wanted[first : first + CHUNK]))
         known.update((await connection.execute(query)).scalars())
     return known

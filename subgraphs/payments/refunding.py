@@ -96,7 +96,9 @@ class Refunder:
         await self._settled([job.payment["id"]], False)
 
     async def begin(self, tx: AsyncConnection, refund: Row, payment: Row, effects: Effects) -> RefundJob | None:
-        """Claim a refund just made, unless an earlier one of the payment is under way."""
+        """Claim a refund just made, unless an earlier one of the payment is under way or another provider has it."""
+        if payment["provider"] != self._provider.name:
+            return None
         earlier = select(refunds.c.id).where(
             refunds.c.payment_id == payment["id"],
             refunds.c.status == RefundStatus.PENDING.value,
@@ -118,7 +120,8 @@ class Refunder:
             older.c.id < refunds.c.id,
         )
         pending = refunds.c.status == RefundStatus.PENDING.value
-        due = select(refunds).where(refunds.c.attend_at <= now, pending, first).order_by(refunds.c.attend_at)
+        mine = exists().where(payments.c.id == refunds.c.payment_id, payments.c.provider == self._provider.name)
+        due = select(refunds).where(refunds.c.attend_at <= now, pending, mine, first).order_by(refunds.c.attend_at)
         rows = [dict(row) for row in (await tx.execute(skip_locked(due.limit(BATCH)))).mappings()]
         if not rows:
             return []

@@ -122,7 +122,7 @@ class Stripe:
         method = found.payment_method
         if found.status != "succeeded" or not isinstance(method, PaymentMethod) or method.card is None:
             raise _no_registration("The card registration is not complete: start again.")
-        return SavedCard(method.id, method.card.issuer, f"**** **** **** {method.card.last4}")
+        return SavedCard(method.id, customer_key, method.card.issuer, f"**** **** **** {method.card.last4}")
 
     async def payment_of_order(self, order_id: str, customer_key: str | None = None) -> PaymentIntent | None:
         since = {"created[gte]": str(int((self._now() - RECENT).timestamp()))}

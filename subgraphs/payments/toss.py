@@ -223,7 +223,7 @@ class Toss:
                 raise
             another = Declined("INVALID", "This registration is another user's.", error.code)
             raise ProviderError(error.status, error.code, str(error), another) from error
-        return SavedCard(issued.billing_key, ISSUERS.get(issued.card.issuer_code), issued.card.number)
+        return SavedCard(issued.billing_key, customer_key, ISSUERS.get(issued.card.issuer_code), issued.card.number)
 
     def read_webhook(self, body: bytes, headers: Mapping[str, str]) -> Hint | None:
         """Nothing is signed: a deposit's hint carries the account's secret, the others prove nothing."""

@@ -167,7 +167,7 @@ class Simulator:
             raise Refused("INVALID_REQUEST") from error
         # Whole seconds are asked for: what was booked within the last one counts.
         end = _korean(end) + timedelta(seconds=1)
-        return self.store.journal(_korean(start), end, query.get("startingAfter"), min(limit, 5000))
+        return self.store.journal(_korean(start), end, query.get("startingAfter"), min(limit, 5000), whole=False)
 
     def _get(
         self, find: Callable[[Request], Any], refuse: Refuse = _failed

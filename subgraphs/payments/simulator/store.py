@@ -133,11 +133,15 @@ class Store:
             (transaction["transactionKey"], at, body),
         )
 
-    def journal(self, start: datetime, end: datetime, after: str | None, limit: int) -> list[dict[str, Any]]:
+    def journal(
+        self, start: datetime, end: datetime, after: str | None, limit: int, *, whole: bool = True
+    ) -> list[dict[str, Any]]:
+        """``whole``: what Stripe's face has booked, too; its keys have an underscore."""
         rows = self._db.execute(
-            "SELECT body FROM journal WHERE at >= ? AND at <= ? AND position > "
-            "coalesce((SELECT position FROM journal WHERE transaction_key = ?), 0) ORDER BY position LIMIT ?",
-            (start.astimezone(UTC).isoformat(), end.astimezone(UTC).isoformat(), after, limit),
+            "SELECT body FROM journal WHERE at >= ? AND at <= ? AND (? OR instr(transaction_key, '_') = 0) "
+            "AND position > coalesce((SELECT position FROM journal WHERE transaction_key = ?), 0) "
+            "ORDER BY position LIMIT ?",
+            (start.astimezone(UTC).isoformat(), end.astimezone(UTC).isoformat(), whole, after, limit),
         )
         return [orjson.loads(row["body"]) for row in rows]
 
