@@ -338,6 +338,108 @@ class InventorySet(Struct, frozen=True, rename="camel"):
     inventory_set: InventorySetInventorySet
 
 
+class PartnerSettlementsSettlementsEdgesNodeGross(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerSettlementsSettlementsEdgesNodeRefunds(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerSettlementsSettlementsEdgesNodeCommission(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerSettlementsSettlementsEdgesNodeCommissionTax(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerSettlementsSettlementsEdgesNodeCarried(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerSettlementsSettlementsEdgesNodePayable(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerSettlementsSettlementsEdgesNodePayout(Struct, frozen=True, rename="camel"):
+    status: str
+    scheduled_on: date
+    paid_at: datetime | None
+
+
+class PartnerSettlementsSettlementsEdgesNode(Struct, frozen=True, rename="camel"):
+    id: str
+    period_start: date
+    period_end: date
+    status: str
+    gross: PartnerSettlementsSettlementsEdgesNodeGross
+    refunds: PartnerSettlementsSettlementsEdgesNodeRefunds
+    commission: PartnerSettlementsSettlementsEdgesNodeCommission
+    commission_tax: PartnerSettlementsSettlementsEdgesNodeCommissionTax
+    carried: PartnerSettlementsSettlementsEdgesNodeCarried
+    payable: PartnerSettlementsSettlementsEdgesNodePayable
+    payout: PartnerSettlementsSettlementsEdgesNodePayout | None
+
+
+class PartnerSettlementsSettlementsEdges(Struct, frozen=True, rename="camel"):
+    node: PartnerSettlementsSettlementsEdgesNode
+
+
+class PartnerSettlementsSettlementsPageInfo(Struct, frozen=True, rename="camel"):
+    has_next_page: bool
+    end_cursor: str | None
+
+
+class PartnerSettlementsSettlements(Struct, frozen=True, rename="camel"):
+    edges: list[PartnerSettlementsSettlementsEdges]
+    page_info: PartnerSettlementsSettlementsPageInfo
+
+
+class PartnerSettlements(Struct, frozen=True, rename="camel"):
+    settlements: PartnerSettlementsSettlements | None
+
+
+class PartnerBalanceMePartnerBalancePending(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerBalanceMePartnerBalanceAvailable(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerBalanceMePartnerBalancePaidOut(Struct, frozen=True, rename="camel"):
+    amount: Decimal
+    currency_code: str
+
+
+class PartnerBalanceMePartnerBalance(Struct, frozen=True, rename="camel"):
+    pending: PartnerBalanceMePartnerBalancePending
+    available: PartnerBalanceMePartnerBalanceAvailable
+    paid_out: PartnerBalanceMePartnerBalancePaidOut
+
+
+class PartnerBalanceMePartner(Struct, frozen=True, rename="camel"):
+    id: str
+    balance: PartnerBalanceMePartnerBalance | None
+
+
+class PartnerBalanceMe(Struct, frozen=True, rename="camel"):
+    partner: PartnerBalanceMePartner | None
+
+
+class PartnerBalance(Struct, frozen=True, rename="camel"):
+    me: PartnerBalanceMe | None
+
+
 async def partner_orders(
     client: PartnerClient,
     *,
@@ -492,3 +594,31 @@ async def inventory_set(
     }
     document_id = "b560b9a97be9e3c52e45b9c73a51e0a9d2c979534a8808c1a3a50816c5f242fd"
     return await client.run(document_id, variables, InventorySet, again=False)
+
+
+async def partner_settlements(
+    client: PartnerClient,
+    *,
+    from_: date,
+    to: date,
+    first: int,
+    after: str | UnsetType | None = UNSET,
+) -> PartnerSettlements:
+    """The query ``PartnerSettlements``. Raises PartnerError."""
+    variables = {
+        "from": from_,
+        "to": to,
+        "first": first,
+        "after": after,
+    }
+    document_id = "e0bf305eef926fbdfe193015f8a41c61c97a2c35fa608981046f10f296edac07"
+    return await client.run(document_id, variables, PartnerSettlements, again=True)
+
+
+async def partner_balance(
+    client: PartnerClient,
+) -> PartnerBalance:
+    """The query ``PartnerBalance``. Raises PartnerError."""
+    variables: dict[str, object] = {}
+    document_id = "4b5aabadb8a871afdad3f0d1e7c6be7ce66f41b50014d29e6e99b074d790e22c"
+    return await client.run(document_id, variables, PartnerBalance, again=True)

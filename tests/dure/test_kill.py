@@ -46,7 +46,7 @@ CANCELING = [
     "delivery.cancel.after_commit",
 ]
 PAID_OUT = ("payments.books.", "payments.settlement.", "payments.payout.")
-"""Killed at in tests/subgraphs/payments/test_settling_crashes.py."""
+"""Killed at in tests/subgraphs/payments/settling/test_crashes.py."""
 CANCEL = 'mutation($id: ID!) { orderCancel(id: $id, reason: "변심") { order { status } userErrors { code } } }'
 
 
