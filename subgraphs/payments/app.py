@@ -95,24 +95,22 @@ def assemble(
     endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     app = http_app(NAME, endpoint, database)
     add_webhooks(app, service, provider)
-    subgraph = Subgraph(
-        name=NAME,
-        endpoint=endpoint,
-        app=app,
-        workers=[
+    workers = [
+        Worker("payments.charger", service.charger.run),
+        Worker("payments.refunder", service.refunder.run),
+        Worker("payments.reconciler", service.reconciler.run),
+        Worker("payments.connections", _closing(http.close)),
+    ]
+    if not chosen.finishing:
+        workers += [
             Worker("payments.relay", relay.run),
             Worker("payments.consumer", consumer.run),
-            Worker("payments.charger", service.charger.run),
-            Worker("payments.refunder", service.refunder.run),
-            Worker("payments.reconciler", service.reconciler.run),
             Worker("payments.bookkeeper", service.bookkeeper.run),
+            Worker("payments.closing", service.closing.run),
             Worker("payments.payouts", service.payouts.run),
             housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
-            Worker("payments.connections", _closing(http.close)),
-        ],
-        audit=audit,
-    )
-    return subgraph, service
+        ]
+    return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit), service
 
 
 def provider_of(settings: Settings, send: Send, now: Callable[[], datetime]) -> Provider:

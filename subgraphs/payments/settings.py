@@ -15,7 +15,12 @@ class Settings(BaseSettings):
 
     provider: Literal["toss", "stripe"] = Field(
         default="toss",
-        description="Who takes the payments: Toss Payments or Stripe. Chosen before the first sale (docs/how-to).",
+        description="Who takes the payments: Toss Payments or Stripe (docs/how-to/payment-provider.md).",
+    )
+    finishing: bool = Field(
+        default=False,
+        description="The workers only end what was begun at this provider, and take nothing new: beside the shop's own "
+        "workers, after it changed to another provider.",
     )
     provider_url: str = Field(default="http://127.0.0.1:4090", description="Base URL of the payment provider's API.")
     provider_secret_key: SecretStr = Field(default=SecretStr("test_sk_dure"), description="The provider's secret key.")
@@ -60,7 +65,7 @@ class Settings(BaseSettings):
         default=1000, ge=0, le=10_000, description="Value added tax on commissions, frozen with a sale (1000: 10 %)."
     )
     bookkeeping_seconds: float = Field(
-        default=30.0, gt=0, description="Pause of the bookkeeper, who works out what sales and refunds earned sellers."
+        default=5.0, gt=0, description="Pause of the bookkeeper, who works out what sales and refunds earned sellers."
     )
     bookkeeping_delay_seconds: float = Field(
         default=30.0,

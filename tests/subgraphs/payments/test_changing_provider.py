@@ -84,6 +84,18 @@ async def test_a_refund_goes_back_through_the_provider_that_took_the_money(
     assert await toss.audit() == []
 
 
+async def test_workers_that_only_finish_take_nothing_new(sqlite_database_url: str, tmp_path: Path) -> None:
+    """Otherwise they would open payments of new orders at the provider that the shop has left."""
+
+    async def names(**chosen: bool) -> set[str]:
+        async with opened(sqlite_database_url, tmp_path, **chosen) as world:
+            return {worker.name for worker in world.subgraph.workers}
+
+    left = await names() - await names(finishing=True)
+    assert {"payments.consumer", "payments.relay"} <= left
+    assert not left & {"payments.charger", "payments.refunder", "payments.reconciler"}
+
+
 async def test_cards_are_registered_anew_and_the_old_ones_are_kept_for_a_way_back(
     worlds: tuple[World, World], buyer: str
 ) -> None:
