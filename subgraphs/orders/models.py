@@ -155,7 +155,8 @@ class Return(Base):
     """Goods on their way back to one seller (``partner_id`` null: the platform itself), and the money to the buyer.
 
     ``fee``: what the parcel back costs the buyer. ``refund_amount``: estimated until the goods have arrived, then what
-    is refunded. ``ask_again_at``: when to ask payments again, null when no answer is awaited.
+    is refunded. ``ask_again_at``: when to ask payments again, null when no answer is awaited. ``refund_error``: why
+    payments has refused; ``settled_by`` and ``settled_note``: which operator did what about that.
     """
 
     __tablename__ = "order_return"
@@ -179,6 +180,8 @@ class Return(Base):
     fee: Mapped[int] = mapped_column(MoneyType)
     refund_amount: Mapped[int] = mapped_column(MoneyType)
     refund_error: Mapped[str | None] = mapped_column(String(500))
+    settled_note: Mapped[str | None] = mapped_column(String(500))
+    settled_by: Mapped[str | None] = mapped_column(UlidType)
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from decimal import Decimal
 
 import strawberry
 from strawberry.federation.schema_directives import Authenticated, RequiresScopes
@@ -18,6 +19,7 @@ from subgraphs.orders.types.returns import Return, ReturnLineInput, ReturnPayloa
 
 Info = strawberry.Info[Context, None]
 SCOPE = "returns:write"
+MONEY_SCOPE = "refunds:write"
 
 
 @strawberry.type
@@ -83,6 +85,24 @@ class ReturnMutation:
             return return_id
 
         return await _payload(context, receive())
+
+    @strawberry.mutation(
+        directives=[RequiresScopes(scopes=[[MONEY_SCOPE]])],
+        description="For operators: a refund that was refused (`refundError`) is asked for anew with this amount, or, "
+        "`alreadyRefunded`, written down as given back another way: by `refundCreate` or a bank transfer.",
+    )
+    async def return_settle(
+        self, info: Info, id: strawberry.ID, amount: Decimal, note: str, already_refunded: bool = False
+    ) -> ReturnPayload:
+        context = info.context
+        context.identity.require_scope(MONEY_SCOPE)
+
+        async def settle() -> str:
+            return_id = local_id("Return", id, field=["id"])
+            await context.returning.settle(context.identity, return_id, amount, already_refunded, note)
+            return return_id
+
+        return await _payload(context, settle())
 
 
 def _units(lines: Sequence[ReturnLineInput]) -> dict[str, int]:

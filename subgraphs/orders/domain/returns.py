@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from subgraphs.kit.money import allocate
 from subgraphs.orders.domain.states import OrderStatus
 
 CHANGE_OF_MIND_WINDOW = timedelta(days=7)
@@ -74,6 +75,15 @@ def is_open(status: OrderStatus, delivered_at: datetime | None, reason: ReturnRe
     if reason in SELLERS_FAULT:
         return status in (OrderStatus.DELIVERED, OrderStatus.CONFIRMED) and now < delivered_at + SELLERS_FAULT_WINDOW
     return status is OrderStatus.DELIVERED and now < delivered_at + CHANGE_OF_MIND_WINDOW
+
+
+def given_back(received: Sequence[Sent], amount: int, fee: int) -> list[int]:
+    """What of a refund is for the units of each line: their price, or its share of a refund that is less than that.
+
+    ``fee``: what was kept of it for the parcel back; what goes beyond the goods is for the way there.
+    """
+    prices = [each.quantity * each.unit_price for each in received]
+    return prices if amount + fee >= sum(prices) else allocate(amount + fee, prices)
 
 
 def returnable(status: OrderStatus, quantity: int, taken: int, delivered_at: datetime | None, now: datetime) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +17,7 @@ from subgraphs.orders import models
 from subgraphs.orders.domain.returns import ReturnReason
 from subgraphs.orders.service import returns
 from subgraphs.orders.service.live import Live
-from subgraphs.orders.service.returns import Units
+from subgraphs.orders.service.returns import Settlement, Units
 from subgraphs.orders.service.saga import Outcome
 from subgraphs.orders.settings import Settings
 
@@ -77,6 +78,14 @@ class Returning:
             lambda tx, now: returns.receive(tx, who, return_id, units, restock, now, ask_again_after=again)
         )
         failpoint("orders.return.after_commit")
+
+    async def settle(self, who: Identity, return_id: str, amount: Decimal, already: bool, note: str) -> None:
+        """An operator's word on a refund that was refused. Raises Rejected."""
+        operator, text = who.require_user(), check_note(note)
+        if text is None:
+            raise Rejected("REQUIRED", "Say why.", ["note"])
+        given, again = Settlement(amount, already, text), self._settings.ask_again_after
+        await self._change(lambda tx, now: returns.settle(tx, operator, return_id, given, now, ask_again_after=again))
 
     async def _change(self, work: Callable[[AsyncConnection, datetime], Awaitable[Outcome]]) -> None:
         now = self._now()

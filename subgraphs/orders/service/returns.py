@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
@@ -20,6 +21,7 @@ from messaging.events.orders import RefundedLine, RefundRequested, ReturnChanged
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
+from subgraphs.kit.money import InvalidAmount, to_minor
 from subgraphs.orders import models
 from subgraphs.orders.domain import returns as rules
 from subgraphs.orders.domain.returns import NEXT, OPEN, TAKING, ReturnReason, ReturnStatus, Sent
@@ -180,6 +182,49 @@ async def refund_rejected(tx: AsyncConnection, reasons: Mapping[str, str]) -> No
             await tx.execute(changed.values(refund_error=reasons[held.row.id][:500], ask_again_at=None))
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an operator does about a refund that payments has refused: ask for this ``amount`` instead, or write down
+    that it is ``already`` given back another way. ``note``: why."""
+
+    amount: Decimal
+    already: bool
+    note: str
+
+
+async def settle(
+    tx: AsyncConnection, operator_id: str, return_id: str, given: Settlement, now: datetime, *, ask_again_after: float
+) -> Outcome:
+    """Go on with a return whose refund was refused. The same again is nothing.
+
+    Raises Rejected NOT_FOUND, NOT_ALLOWED (nothing was refused) or INVALID (more than the units that came back give).
+    """
+    held = (await _hold(tx, [return_id])).get(return_id)
+    if held is None:
+        raise Rejected("NOT_FOUND", "There is no such return.", ["id"])
+    try:
+        amount = to_minor(given.amount, held.row.currency)
+    except InvalidAmount as error:
+        raise Rejected("INVALID", str(error), ["amount"]) from error
+    if held.row.refund_error is None:
+        if held.row.settled_by is not None and (held.row.refund_amount, held.row.settled_note) == (amount, given.note):
+            return Outcome()
+        raise Rejected("NOT_ALLOWED", "No refund of this return was refused.", ["id"])
+    arrived = {line.order_line_id: line.received or 0 for line in held.lines}
+    least = 0 if given.already else 1
+    most = _refund(held.order, held.order_lines, arrived, held.row.fee, ReturnReason(held.row.reason))
+    if not least <= amount <= most:
+        raise Rejected("INVALID", "Something, and no more than the units that came back give.", ["amount"])
+    changes = {"refund_amount": amount, "settled_by": operator_id, "settled_note": given.note, "refund_error": None}
+    if not given.already:
+        changes["ask_again_at"] = now + timedelta(seconds=ask_again_after)
+    await tx.execute(update(_returns).where(_returns.c.id == return_id).values(**changes))
+    if given.already:
+        return await refunded(tx, [return_id], now)
+    await _ask_for_refunds(tx, [return_id])
+    return Outcome(changed={held.row.order_id})
+
+
 async def ask_again(tx: AsyncConnection, now: datetime, *, ask_again_after: float, limit: int = 200) -> int:
     """Repeat the refunds that were asked for long ago and never answered; how many."""
     due = select(_returns.c.id).where(_returns.c.ask_again_at <= now).order_by(_returns.c.ask_again_at)
@@ -337,11 +382,17 @@ async def _ask_for_refunds(tx: AsyncConnection, return_ids: Sequence[str]) -> No
             amount=row.refund_amount,
             currency=row.currency,
             reason=f"반품 {row.number}",
-            lines=tuple(
-                RefundedLine(order_line_id=line.order_line_id, amount=(line.received or 0) * line.unit_price)
-                for line in lines[row.id]
-            ),
+            lines=_shares(row, lines[row.id]),
         )
         for row in await _with_numbers(tx, return_ids)
     ]
     await outbox.record(tx, models.outbox, SOURCE, events)
+
+
+def _shares(row: Row[Any], lines: Sequence[Row[Any]]) -> tuple[RefundedLine, ...]:
+    arrived = [Sent(line.order_line_id, line.received or 0, line.unit_price) for line in lines]
+    amounts = rules.given_back(arrived, row.refund_amount, row.fee)
+    return tuple(
+        RefundedLine(order_line_id=sent.order_line_id, amount=amount)
+        for sent, amount in zip(arrived, amounts, strict=True)
+    )

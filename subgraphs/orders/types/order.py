@@ -217,6 +217,9 @@ class OrderFilter:
     placed_to: datetime | None = strawberry.UNSET
     source: list[OrderSource] | None = strawberry.UNSET
     partner_id: strawberry.ID | None = strawberry.UNSET
+    refund_refused: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether a return of it waits because its refund was refused."
+    )
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """All of them must hold; an empty list matches nothing. Raises Rejected for an instant without an offset."""
@@ -233,6 +236,9 @@ class OrderFilter:
         if (partner_id := given(self.partner_id)) is not None:
             named = parse_id(partner_id)
             found.append(sold_by(named[1] if named and named[0] == "Partner" else ""))
+        if (refused := given(self.refund_refused)) is not None:
+            waiting = select(models.returns.c.order_id).where(models.returns.c.refund_error.is_not(None))
+            found.append(orders.c.id.in_(waiting) if refused else orders.c.id.not_in(waiting))
         return found
 
 

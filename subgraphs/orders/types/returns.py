@@ -40,6 +40,7 @@ class Return(Node):
         description="Less the parcel back; an estimate until the goods have arrived."
     )
     refund_error: str | None = strawberry.field(description="Why the money could not be given back yet.")
+    settlement_note: str | None = strawberry.field(description="What an operator did about a refund that was refused.")
     return_shipping_fee: Money
     requested_at: datetime
     decided_at: datetime | None
@@ -80,6 +81,7 @@ class Return(Node):
             decision_note=row.decision_note,
             refund_amount=money_of(row.refund_amount, row.currency),
             refund_error=row.refund_error,
+            settlement_note=row.settled_note,
             return_shipping_fee=money_of(row.fee, row.currency),
             requested_at=row.requested_at,
             decided_at=row.decided_at,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from messaging.events.orders import PaymentRequested, RefundRequested
@@ -118,4 +119,19 @@ async def test_a_deposit_waits_for_its_payers_account(world: World, buyer: str) 
     assert again["userErrors"] == [{"code": "NOT_ALLOWED", "field": ["id"]}]
     await world.work()
     assert len(await world.told(RefundCompleted)) == 1
+    assert await world.audit() == []
+
+
+async def test_what_was_refused_is_refunded_when_asked_for_less(world: World, buyer: str) -> None:
+    """An operator has found what is left, and that return's refund is made once, whatever is asked after it."""
+    order = await paid(world, buyer)
+    wanted = returned(order.order_id, 12_001)
+    await world.tell(wanted)
+    less = msgspec.structs.replace(wanted, amount=4_000)
+    await world.tell(less)
+    await world.tell(wanted)
+    await world.work()
+    assert [each.amount for each in await world.told(RefundCompleted)] == [4_000]
+    assert len(await world.told(RefundRejected)) == 1
+    assert [row["amount"] for row in await world.rows(refunds)] == [4_000]
     assert await world.audit() == []
