@@ -74,8 +74,9 @@ async def run(settings: Settings, announce: Callable[[], None]) -> None:
 
 def _build_all(runtimes: Mapping[str, Runtime], simulator: Simulator) -> dict[str, Subgraph]:
     built: dict[str, Subgraph] = {}
+    elsewhere = "provider_url" in PaymentSettings().model_fields_set
     for name, runtime in runtimes.items():
-        given = {"send": AsgiSender(simulator)} if name == "payments" else {}
+        given = {"send": AsgiSender(simulator)} if name == "payments" and not elsewhere else {}
         built[name] = build(name, runtime, **given)
     return built
 

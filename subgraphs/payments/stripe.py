@@ -21,6 +21,7 @@ import orjson
 from msgspec.structs import replace
 
 from db import deadline
+from db.failpoints import failpoint
 from subgraphs.payments import stripe_refusals, stripe_signature
 from subgraphs.payments.domain import Declined, Retryable
 from subgraphs.payments.provider import Hint, ProviderError, ProviderTransaction, SavedCard, Unreadable
@@ -174,6 +175,7 @@ class Stripe:
         return _decode(await self._post("/v1/payment_intents", body, f"order-{order_id}"), PaymentIntent)
 
     async def _confirmed(self, intent: PaymentIntent, body: Mapping[str, str], key: str) -> PaymentIntent:
+        failpoint("payments.stripe.after_opened")
         path = f"/v1/payment_intents/{intent.id}/confirm"
         return _decode(await self._post(path, {**body, "expand[0]": "latest_charge"}, key), PaymentIntent)
 

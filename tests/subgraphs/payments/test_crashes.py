@@ -33,7 +33,6 @@ from subgraphs.payments.audit import audit, audit_provider
 from subgraphs.payments.models import outbox
 from subgraphs.payments.provider import Provider
 from subgraphs.payments.settings import Settings
-from subgraphs.payments.toss import Toss
 from subgraphs.payments.transport import HttpSender, NoAnswer
 from tests.subgraphs.payments.conftest import GOOD_CARD, request
 from tests.support.process import free_port
@@ -41,6 +40,7 @@ from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 60
+SECRETS = {"DURE_PAYMENTS_PROVIDER_WEBHOOK_SECRET": "whsec_dure"}
 
 
 @dataclass
@@ -50,6 +50,7 @@ class Shop:
     database_url: str
     provider_url: str
     folder: Path
+    provider_name: str
 
     def run(self, events: list[EventData], failpoint: str = "") -> int:
         """Run payments until the order is settled or the failpoint kills it; how the process ended."""
@@ -60,23 +61,28 @@ class Shop:
         return subprocess.run(
             [sys.executable, "-m", "tests.subgraphs.payments.process", *arguments],
             cwd=ROOT,
-            env=os.environ | {"DURE_FAILPOINT": failpoint},
+            env=os.environ | SECRETS | {"DURE_FAILPOINT": failpoint, "DURE_PAYMENTS_PROVIDER": self.provider_name},
             timeout=PATIENCE_SECONDS,
             check=False,
         ).returncode
 
     @property
+    def settings(self) -> Settings:
+        secret = SecretStr(SECRETS["DURE_PAYMENTS_PROVIDER_WEBHOOK_SECRET"])
+        return Settings.model_validate({"provider": self.provider_name, "provider_webhook_secret": secret})
+
+    @property
     def provider(self) -> tuple[Provider, HttpSender]:
         send = HttpSender(self.provider_url, connect_seconds=1, timeout_seconds=5)
-        return Toss(send, "test_sk_dure"), send
+        return app.provider_of(self.settings, send, utc_now), send
 
     async def card(self, user: str) -> str:
         common = CommonSettings(data_dir=self.folder, claims_secret=SecretStr("c"), cursor_secret=SecretStr("c"))
         _, send = self.provider
         async with Database(self.database_url) as database:
             runtime = Runtime(common, database, MemoryBroker(), InProcessChanges())
-            _, service = app.assemble(runtime, Settings(), send=send)
-            customer = await service.methods.start_setup(user, "https://shop.example/")
+            _, service = app.assemble(runtime, self.settings, send=send)
+            customer = (await service.methods.start_setup(user, "https://shop.example/")).customer_key
             body = orjson.dumps({"customerKey": customer, "cardNumber": GOOD_CARD})
             auth = orjson.loads((await send("POST", "/simulator/billing-auth", {}, body)).body)["authKey"]
             card = await service.methods.register(user, auth, True, "k")
@@ -122,9 +128,9 @@ def provider_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def shop(sqlite_database_url: str, provider_url: str, tmp_path: Path) -> Shop:
+async def shop(sqlite_database_url: str, provider_url: str, tmp_path: Path, provider_name: str) -> Shop:
     await upgrade(sqlite_database_url, app.MIGRATIONS)
-    made = Shop(sqlite_database_url, provider_url, tmp_path)
+    made = Shop(sqlite_database_url, provider_url, tmp_path, provider_name)
     _, send = made.provider
     await eventually(lambda: _answers(send))
     await send.close()
@@ -139,14 +145,17 @@ async def _answers(send: HttpSender) -> bool:
 
 
 @pytest.mark.parametrize(
-    "failpoint",
+    ("provider_name", "failpoint"),
     [
-        "payments.request.after_commit",
-        "payments.charge.after_attempt",
-        "payments.charge.after_provider",
-        "payments.charge.before_commit",
-        "payments.charge.after_commit",
-        "relay.after_publish",
+        ("toss", "payments.request.after_commit"),
+        ("toss", "payments.charge.after_attempt"),
+        ("toss", "payments.charge.after_provider"),
+        ("toss", "payments.charge.before_commit"),
+        ("toss", "payments.charge.after_commit"),
+        ("toss", "relay.after_publish"),
+        ("stripe", "payments.charge.after_attempt"),
+        ("stripe", "payments.stripe.after_opened"),
+        ("stripe", "payments.charge.after_provider"),
     ],
 )
 async def test_a_charge_is_made_once_wherever_the_process_dies(shop: Shop, buyer: str, failpoint: str) -> None:
@@ -158,7 +167,14 @@ async def test_a_charge_is_made_once_wherever_the_process_dies(shop: Shop, buyer
     assert await shop.violations() == []
 
 
-@pytest.mark.parametrize("failpoint", ["payments.cancel.after_provider", "consumer.after_commit:2"])
+@pytest.mark.parametrize(
+    ("provider_name", "failpoint"),
+    [
+        ("toss", "payments.cancel.after_provider"),
+        ("toss", "consumer.after_commit:2"),
+        ("stripe", "payments.cancel.after_provider"),
+    ],
+)
 async def test_a_refund_is_made_once_wherever_the_process_dies(shop: Shop, buyer: str, failpoint: str) -> None:
     wanted = request(buyer, await shop.card(buyer))
     events: list[EventData] = [wanted, PaymentCancelRequested(order_id=wanted.order_id, reason="no")]
