@@ -145,3 +145,12 @@ class PayoutFailed(EventData, frozen=True, kw_only=True):
     amount: int
     currency: str
     reason: str
+
+
+class PayoutAccountRequested(EventData, frozen=True, kw_only=True):
+    """A seller is settled whose bank account is not known here. Answer: PayoutAccountChanged, if there is one."""
+
+    type = "dure.payments.payout_account_requested.v1"
+    subject = "partner_id"
+
+    partner_id: str

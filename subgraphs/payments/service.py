@@ -84,7 +84,7 @@ class Service:
         self.refunder = Refunder(database, provider, vault, settings, now, self.settled)
         self.reconciler = Reconciler(database, provider, now, self.charger.alarm.ring, settings)
         self.bookkeeper = Bookkeeper(database, settings, now)
-        self.closing = Closing(database, self.bookkeeper, now, wake)
+        self.closing = Closing(database, self.bookkeeper, settings, now, wake)
         self.payouts = Payouts(database, payout_provider, settings, now, wake)
         self.settling = Reading(database)
         self.checkout = Checkout(database, provider, self.charger, vault, settings, now)

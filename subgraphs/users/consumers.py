@@ -21,11 +21,13 @@ from messaging.events.payments import (
     PaymentCanceled,
     PaymentCaptured,
     PaymentFailed,
+    PayoutAccountRequested,
     PayoutCompleted,
 )
 from subgraphs.users.letters import amount_text, project_facts
 from subgraphs.users.models import partner_members
 from subgraphs.users.service import engagements
+from subgraphs.users.service.announce import announce_accounts
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.engagements import Engagement, OwnersNotice
 from subgraphs.users.service.notifications import Notice, notify, tell
@@ -44,6 +46,7 @@ CONSUMES: tuple[type[EventData], ...] = (
     PaymentFailed,
     PaymentAwaitingDeposit,
     PaymentCanceled,
+    PayoutAccountRequested,
     PayoutCompleted,
     ShipmentChanged,
 )
@@ -91,6 +94,10 @@ def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
     async def settled(tx: AsyncConnection, events: Sequence[Event[PayoutCompleted]]) -> Hook:
         return hook(await notify(tx, deps, await _payout_notices(tx, events)))
 
+    async def accounts_wanted(tx: AsyncConnection, events: Sequence[Event[PayoutAccountRequested]]) -> Hook:
+        await announce_accounts(tx, sorted({event.data.partner_id for event in events}))
+        return deps.wake
+
     async def backed(tx: AsyncConnection, events: Sequence[Event[BackerTold]]) -> Hook:
         return hook(await notify(tx, deps, [_project_notice(event) for event in events]))
 
@@ -106,6 +113,7 @@ def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
         PaymentFailed: paid,
         PaymentAwaitingDeposit: paid,
         PaymentCanceled: paid,
+        PayoutAccountRequested: accounts_wanted,
         PayoutCompleted: settled,
         ShipmentChanged: shipped,
     }

@@ -22,7 +22,7 @@ CREATORS_NAMES = {creator.name for creator in CREATORS}
 ISSUE = """mutation($payable: ID!, $key: String!) {
   virtualAccountIssue(payableId: $payable, bankCode: "88", holderName: "구매자", idempotencyKey: $key) {
     payment { virtualAccount { accountNumber holderName } } userErrors { code } } }"""
-DEMO = ("operator@dure.example", *({customer.name for customer in CUSTOMERS} - CREATORS_NAMES))
+DEMO = ("operator@dure.example", "110900000001", *({customer.name for customer in CUSTOMERS} - CREATORS_NAMES))
 
 
 def stolen(folder: Path) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, and_, case, exists, func, or_, select
@@ -22,6 +23,8 @@ from subgraphs.payments.models import (
 from subgraphs.payments.settling.bookkeeper import COMMISSION, NAME, SELLERS, TAX
 from subgraphs.payments.settling.rules import PayoutStatus, SettlementStatus
 
+STUCK_AFTER = timedelta(minutes=10)
+
 
 def checks() -> Mapping[str, Select[Any]]:
     """Each selects the violations of an invariant."""
@@ -31,6 +34,7 @@ def checks() -> Mapping[str, Select[Any]]:
         "payments.seller_account_equals_entries": _account_differs(),
         "payments.settlements_equal_their_entries": _settled_otherwise(),
         "payments.settlements_are_paid_once": _paid_otherwise(),
+        "payments.settlements_are_closed": _left_open(),
     }
 
 
@@ -130,7 +134,21 @@ def _settled_otherwise() -> Select[Any]:
     return (
         select(settlements.c.id, settlements.c.partner_id, settlements.c.net, settlements.c.carried)
         .outerjoin(sums, sums.c.settlement_id == settlements.c.id)
-        .where(or_(*differs, settlements.c.carried != owed))
+        .where(settlements.c.status != SettlementStatus.OPEN.value, or_(*differs, settlements.c.carried != owed))
+    )
+
+
+def _left_open() -> Select[Any]:
+    """Settlements that were begun long ago, or that another followed before they were closed."""
+    later = settlements.alias("later")
+    followed = exists().where(
+        later.c.partner_id == settlements.c.partner_id,
+        later.c.currency == settlements.c.currency,
+        later.c.period_end > settlements.c.period_end,
+    )
+    late = settlements.c.closed_at < datetime.now(UTC) - STUCK_AFTER
+    return select(settlements.c.id, settlements.c.partner_id, settlements.c.closed_at).where(
+        settlements.c.status == SettlementStatus.OPEN.value, or_(late, followed)
     )
 
 

@@ -35,7 +35,7 @@ from subgraphs.payments.settling.rules import Earning, Terms, earning, given_bac
 
 SELLERS, COMMISSION, TAX, SHOP = "seller_payable", "commission_income", "commission_tax_payable", "shop_income"
 NAME = "seller_entries"
-BATCH = 500
+BATCH = 200
 _ORDER = "Order"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 

@@ -5,38 +5,61 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import ColumnElement, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.failpoints import failpoint
 from db.session import Database
-from messaging.events.payments import SettlementClosed
+from messaging.events.payments import PayoutAccountRequested, SettlementClosed
 from messaging.outbox import record
 from subgraphs.kit import idempotency
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.idempotency import Request
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
+from subgraphs.kit.workers import repeat
 from subgraphs.payments import models
 from subgraphs.payments.effects import SOURCE, Row
 from subgraphs.payments.intake import CURRENCY
-from subgraphs.payments.models import outbox, partners, seller_entries, settlements
+from subgraphs.payments.models import outbox, partners, payout_accounts, seller_entries, settlements
+from subgraphs.payments.settings import Settings
 from subgraphs.payments.settling.bookkeeper import Bookkeeper
 from subgraphs.payments.settling.rules import SettlementStatus, midnight, seoul_day
 
 SCOPE = "settlements:write"
+PART = 2000
+"""Entries that are taken at once: more would hold a database too long."""
+
+
+class _Unfinished(Exception):
+    """An earlier settlement of the seller is still being closed."""
+
+    def __init__(self, settlement_id: str) -> None:
+        super().__init__(settlement_id)
+        self.settlement_id = settlement_id
 
 
 class Closing:
-    """``wake`` is called after a commit: it wakes the relay."""
+    """A settlement is opened, takes the entries part by part (a seller may have hundreds of thousands), and is closed
+    with the last. Whoever finds one open goes on with it. ``wake`` is called after closing: it wakes the relay."""
 
     def __init__(
-        self, database: Database, bookkeeper: Bookkeeper, now: Callable[[], datetime], wake: Callable[[], None]
+        self,
+        database: Database,
+        bookkeeper: Bookkeeper,
+        settings: Settings,
+        now: Callable[[], datetime],
+        wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._bookkeeper = bookkeeper
+        self._settings = settings
         self._now = now
         self._wake = wake
+
+    async def run(self) -> None:
+        """Go on with what a process that died has begun, until cancelled."""
+        await repeat("payments.closing", self.finish_all, every=self._settings.bookkeeping_seconds)
 
     async def close(self, identity: Identity, partner_id: str, period_end: date, key: str) -> str:
         """Close what the seller earned before ``period_end``; the settlement's id, also of one closed before.
@@ -51,64 +74,110 @@ class Closing:
         body = {"partnerId": partner_id, "periodEnd": period_end.isoformat()}
         request = Request(f"{identity.user_id}:settlementClose", key, body, new_ulid())
         await self._bookkeeper.drain()
+        settlement_id = await self._opened(request, partner_id, period_end)
+        failpoint("payments.settlement.after_open")
+        await self.finish(settlement_id)
+        return settlement_id
 
+    async def finish_all(self) -> None:
+        """Close every settlement that is open, the oldest first."""
+        query = select(settlements.c.id).where(settlements.c.status == SettlementStatus.OPEN.value)
+        async with self._database.read() as connection:
+            found = (await connection.execute(query.order_by(settlements.c.id))).scalars().all()
+        for settlement_id in found:
+            await self.finish(settlement_id)
+
+    async def finish(self, settlement_id: str) -> None:
+        """Close it, if it is open."""
+        while not await self._database.run(lambda tx: self._take(tx, settlement_id)):
+            failpoint("payments.settlement.after_part")
+        self._wake()
+
+    async def _opened(self, request: Request, partner_id: str, period_end: date) -> str:
         async def work(tx: AsyncConnection) -> str:
             (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
             if isinstance(earlier, Rejected):
                 raise earlier
             if earlier is not None:
                 return str(earlier)
-            settlement_id = await self._close(tx, partner_id, period_end)
+            settlement_id = await self._open(tx, partner_id, period_end)
             await idempotency.answer(tx, models.idempotency, [(request, settlement_id)])
-            failpoint("payments.settlement.before_commit")
             return settlement_id
 
-        settlement_id = await self._database.run(work)
-        failpoint("payments.settlement.after_commit")
-        self._wake()
-        return settlement_id
+        while True:
+            try:
+                return await self._database.run(work)
+            except _Unfinished as earlier:
+                await self.finish(earlier.settlement_id)
 
-    async def _close(self, tx: AsyncConnection, partner_id: str, period_end: date) -> str:
-        # The seller's row is the lock: of two at once the second finds what the first has closed.
+    async def _open(self, tx: AsyncConnection, partner_id: str, period_end: date) -> str:
+        # The seller's row is the lock: of two at once the second finds what the first has opened.
         held = select(partners.c.partner_id).where(partners.c.partner_id == partner_id).with_for_update()
         if (await tx.execute(held)).first() is None:
             raise Rejected("NOT_FOUND", "No seller has this id.", ["partnerId"])
         last = await _last(tx, partner_id)
-        if last is not None and last["period_end"] >= period_end:
-            if last["period_end"] == period_end:
-                return str(last["id"])
+        if last is not None and last["period_end"] == period_end:
+            return str(last["id"])
+        if last is not None and last["period_end"] > period_end:
             raise Rejected("NOT_ALLOWED", f"Closed up to {last['period_end']} already.", ["periodEnd"])
-        mine = (
-            seller_entries.c.partner_id == partner_id,
-            seller_entries.c.settlement_id.is_(None),
-            seller_entries.c.currency == CURRENCY,
-            seller_entries.c.occurred_at < midnight(period_end),
-        )
-        first = (await tx.execute(select(func.min(seller_entries.c.occurred_at)).where(*mine))).scalar_one()
-        if first is None:
+        if last is not None and last["status"] == SettlementStatus.OPEN.value:
+            raise _Unfinished(last["id"])
+        first = select(func.min(seller_entries.c.occurred_at)).where(*_unsettled(partner_id, period_end))
+        began = (await tx.execute(first)).scalar_one()
+        if began is None:
             raise Rejected("NOT_ALLOWED", "There is nothing to settle.", ["periodEnd"])
-        row = _opened(partner_id, seoul_day(first) if last is None else last["period_end"], period_end, self._now())
+        row = _new(partner_id, seoul_day(began) if last is None else last["period_end"], period_end, self._now())
         await tx.execute(insert(settlements).values(**row))
-        # What is summed is what was taken: the bookkeeper may be adding more at this moment.
-        await tx.execute(update(seller_entries).where(*mine).values(settlement_id=row["id"]))
-        row |= await _sums(tx, row["id"])
+        known = select(payout_accounts.c.version).where(payout_accounts.c.partner_id == partner_id)
+        if (await tx.execute(known)).first() is None:
+            await record(tx, outbox, SOURCE, [PayoutAccountRequested(partner_id=partner_id)])
+        return str(row["id"])
+
+    async def _take(self, tx: AsyncConnection, settlement_id: str) -> bool:
+        """Take the next part of the entries, and close with the last one; whether it is closed."""
+        held = select(settlements).where(settlements.c.id == settlement_id).with_for_update()
+        row = dict((await tx.execute(held)).mappings().one())
+        if row["status"] != SettlementStatus.OPEN.value:
+            return True
+        mine = _unsettled(row["partner_id"], row["period_end"])
+        when = seller_entries.c.occurred_at
+        bound = (await tx.execute(select(when).where(*mine).order_by(when).offset(PART - 1).limit(1))).scalar()
+        part = mine if bound is None else (*mine, when <= bound)
+        await tx.execute(update(seller_entries).where(*part).values(settlement_id=settlement_id))
+        if bound is not None:
+            return False
+        last = await _last(tx, row["partner_id"], before=row["period_end"])
+        row |= await _sums(tx, settlement_id)
         row["carried"] = min(0, last["payable"]) if last is not None else 0
         row["payable"] = row["net"] + row["carried"]
         to_pay = row["payable"] > 0
         row["status"] = (SettlementStatus.CLOSED if to_pay else SettlementStatus.HELD).value
-        await tx.execute(update(settlements).where(settlements.c.id == row["id"]).values(**row))
+        row["closed_at"] = self._now()
+        await tx.execute(update(settlements).where(settlements.c.id == settlement_id).values(**row))
         await record(tx, outbox, SOURCE, [_closed(row)])
-        return str(row["id"])
+        failpoint("payments.settlement.before_commit")
+        return True
 
 
-async def _last(tx: AsyncConnection, partner_id: str) -> Row | None:
-    """The seller's latest settlement."""
+def _unsettled(partner_id: str, period_end: date) -> tuple[ColumnElement[bool], ...]:
+    """What the seller earned before a day, and no settlement has taken."""
+    return (
+        seller_entries.c.partner_id == partner_id,
+        seller_entries.c.settlement_id.is_(None),
+        seller_entries.c.currency == CURRENCY,
+        seller_entries.c.occurred_at < midnight(period_end),
+    )
+
+
+async def _last(tx: AsyncConnection, partner_id: str, before: date | None = None) -> Row | None:
+    """The seller's latest settlement, or the latest one whose period ended earlier."""
     mine = select(settlements).where(settlements.c.partner_id == partner_id, settlements.c.currency == CURRENCY)
+    mine = mine if before is None else mine.where(settlements.c.period_end < before)
     row = (await tx.execute(mine.order_by(settlements.c.period_end.desc()).limit(1))).mappings().one_or_none()
     return None if row is None else dict(row)
 
 
-def _opened(partner_id: str, start: date, end: date, now: datetime) -> Row:
+def _new(partner_id: str, start: date, end: date, now: datetime) -> Row:
     amounts = dict.fromkeys(("gross", "refunds", "commission", "tax", "net", "carried", "payable"), 0)
     return {
         "id": new_ulid(),

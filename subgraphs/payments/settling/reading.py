@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import ColumnElement, Select, String, case, cast, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, String, case, cast, func, literal, or_, select, union_all
 
 from db.session import Database
 from db.statements import after
@@ -137,13 +137,14 @@ def of_member(user_id: str) -> ColumnElement[bool]:
 
 def _standings(partner_ids: Sequence[str]) -> Select[tuple[str, int, int, int]]:
     entry, row = seller_entries.c, settlements.c
+    mine, open_ = row.partner_id == partners.c.partner_id, row.status == SettlementStatus.OPEN.value
     unsettled = select(func.sum(entry.gross - entry.commission - entry.tax)).where(
-        entry.partner_id == partners.c.partner_id, entry.settlement_id.is_(None)
+        entry.partner_id == partners.c.partner_id,
+        or_(entry.settlement_id.is_(None), entry.settlement_id.in_(select(row.id).where(mine, open_))),
     )
-    mine = row.partner_id == partners.c.partner_id
     paid = case((row.status == SettlementStatus.PAID.value, row.payable), else_=0)
     waits = case((row.status == SettlementStatus.PAID.value, 0), (row.payable > 0, row.payable), else_=0)
-    last = select(row.payable).where(mine).order_by(row.period_end.desc()).limit(1).scalar_subquery()
+    last = select(row.payable).where(mine, ~open_).order_by(row.period_end.desc()).limit(1).scalar_subquery()
     return select(
         partners.c.partner_id,
         _or_zero(unsettled).label("pending"),

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from messaging.events.users import PartnerChanged, PayoutAccountChanged, UserChanged
 from messaging.outbox import record
-from subgraphs.users.models import outbox, partner_members, partners, users
+from subgraphs.users.models import applications, outbox, partner_members, partners, users
 from subgraphs.users.service.deps import SOURCE
 
 
@@ -52,13 +52,20 @@ async def announce_partners(tx: AsyncConnection, ids: Sequence[str]) -> None:
     await record(tx, outbox, SOURCE, events)
 
 
+async def announce_accounts(tx: AsyncConnection, partner_ids: Sequence[str]) -> None:
+    """Record PayoutAccountChanged of these sellers, as they told it when they applied."""
+    query = select(applications).where(applications.c.partner_id.in_(partner_ids)).order_by(applications.c.id)
+    for row in await tx.execute(query):
+        await announce_account(tx, row.partner_id, row.bank_code, row.bank_account_number, row.representative_name)
+
+
 async def announce_account(
-    tx: AsyncConnection, partner_id: str, bank_code: str, account_number: str, holder_name: str, version: int = 1
+    tx: AsyncConnection, partner_id: str, bank_code: str, account_number: str, holder_name: str
 ) -> None:
     """Record PayoutAccountChanged: where the seller is paid to."""
     account = PayoutAccountChanged(
         partner_id=partner_id,
-        version=version,
+        version=1,
         bank_code=bank_code,
         bank_account_number=account_number,
         holder_name=holder_name,

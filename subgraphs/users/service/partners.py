@@ -27,7 +27,7 @@ from subgraphs.users.models import (
     user_roles,
     users,
 )
-from subgraphs.users.service.announce import announce_account, announce_partners
+from subgraphs.users.service.announce import announce_accounts, announce_partners
 from subgraphs.users.service.checked import Checks
 from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.notifications import Notice, notify, tell
@@ -201,6 +201,8 @@ async def _decide(
     if decision == domain.APPROVED:
         changes |= {"partner_id": await _found_partner(tx, deps, row), "rejection_reason": None}
     await tx.execute(update(applications).where(applications.c.id == row.id).values(**changes))
+    if decision == domain.APPROVED:
+        await announce_accounts(tx, [changes["partner_id"]])
 
 
 async def _found_partner(tx: AsyncConnection, deps: Deps, row: AnyRow) -> str:
@@ -220,7 +222,6 @@ async def _found_partner(tx: AsyncConnection, deps: Deps, row: AnyRow) -> str:
     await tx.execute(insert(partner_members), [{"user_id": row.applicant_id, "partner_id": id}])
     await insert_ignore(tx, user_roles, [{"user_id": row.applicant_id, "role": domain.Role.PARTNER.value}])
     await announce_partners(tx, [id])
-    await announce_account(tx, id, row.bank_code, row.bank_account_number, row.representative_name)
     return id
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 
-from messaging.events.users import PartnerChanged
+from messaging.events.payments import PayoutAccountRequested, PayoutCompleted
+from messaging.events.users import PartnerChanged, PayoutAccountChanged
 from subgraphs.kit.ids import global_id, new_ulid
-from subgraphs.users.models import applications, idempotency, partners, terms_agreements
+from subgraphs.users.models import applications, idempotency, notifications, partners, terms_agreements
 from tests.subgraphs.users.conftest import PASSWORD, Member, World
 from tests.subgraphs.users.test_sessions import refresh
 
@@ -81,6 +83,12 @@ async def test_an_application_is_checked_approved_and_sells(any_world: World) ->
     (told,) = await any_world.told(PartnerChanged)
     assert (told.name, told.status, told.member_ids) == ("Dure 커피", "ACTIVE", (member.id,))
     assert told.slug.startswith("dure-")
+    (account,) = await any_world.told(PayoutAccountChanged)
+    assert (account.partner_id, account.bank_code) == (told.partner_id, "004")
+    assert "123456789012" not in account.bank_account_number, "sealed on its way"
+    await any_world.tell(PayoutAccountRequested(partner_id=told.partner_id))
+    await any_world.tell(PayoutAccountRequested(partner_id=new_ulid()))
+    assert [each.partner_id for each in await any_world.told(PayoutAccountChanged)] == [told.partner_id] * 2
 
     tokens = (await refresh(any_world, member.refresh_token))["tokens"]
     seller = any_world.holder(tokens, member.email, await any_world.keys())
@@ -94,6 +102,19 @@ async def test_an_application_is_checked_approved_and_sells(any_world: World) ->
     assert mine["data"]["me"]["roles"] == ["CREATOR", "CUSTOMER", "PARTNER"]
     letter = (await any_world.mails(member.email))[0]
     assert letter["kind"] == "PARTNER_APPLICATION_REVIEWED"
+    paid = PayoutCompleted(
+        payout_id=new_ulid(),
+        settlement_id=new_ulid(),
+        partner_id=told.partner_id,
+        amount=12_000,
+        currency="KRW",
+        period_start=date(2026, 11, 1),
+        period_end=date(2026, 12, 1),
+    )
+    (event_id,) = await any_world.tell(paid)
+    await any_world.tell(paid, ids=[event_id])
+    news = {each.type: each.body for each in await any_world.rows(notifications)}
+    assert news["SETTLEMENT_PAID"] == "2026-11-01 ~ 2026-11-30 정산금 12,000 KRW이 등록하신 계좌로 입금되었습니다."
     assert await any_world.audit() == []
 
 

@@ -16,6 +16,7 @@ from db.session import Database
 from subgraphs.kit.identity import Identity
 from subgraphs.payments.models import settlements
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.settling import closing as closes
 from subgraphs.payments.settling.bookkeeper import Bookkeeper
 from subgraphs.payments.settling.closing import Closing
 from subgraphs.payments.settling.payouts import Payouts
@@ -27,10 +28,11 @@ OPERATOR = Identity(user_id="01M7ZT0000000000000000000P", scopes=frozenset({"set
 
 
 async def main(database_url: str, provider_url: str, end: date, sellers: Sequence[str]) -> None:
+    closes.PART = 1
     settings = Settings(lease_seconds=0.2, payout_look_seconds=0.05)
     send = HttpSender(provider_url, connect_seconds=1, timeout_seconds=5)
     async with Database(database_url) as database:
-        closing = Closing(database, Bookkeeper(database, settings, _later), _later, _nothing)
+        closing = Closing(database, Bookkeeper(database, settings, _later), settings, _later, _nothing)
         payouts = Payouts(database, HttpPayouts(send, "test_sk_dure"), settings, _later, _nothing)
         mine = []
         for seller in sellers:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from messaging.events.payments import PayoutAccountRequested, SettlementClosed
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments.models import seller_entries, settlements
+from subgraphs.payments.settling import closing
 from subgraphs.payments.settling.rules import midnight
 from tests.subgraphs.payments.settling.conftest import CLOSE, Market, amounts, ulid_of
 
 
-async def test_two_closes_at_once_make_one(market: Market) -> None:
-    """On every database, with sales, refunds and the bookkeeper at the same moment; each sale is settled once."""
+async def test_two_closes_at_once_make_one(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every database, sale by sale, with refunds and the bookkeeper at the same moment; each is settled once."""
+    monkeypatch.setattr(closing, "PART", 1)
+    await market.sale((None, 5_000))
+    await market.booked()
     seller = await market.seller()
     orders = [await market.sale((seller, 10_000)) for _ in range(3)]
     await market.back(orders[0], 2_000, (0, 2_000))
@@ -56,6 +62,42 @@ class TestOnSqlite:
         assert await market.close(seller, end, "other") == first
         again = await market.close(seller, end - timedelta(days=1), "k")
         assert again["userErrors"] == [{"code": "IDEMPOTENCY_CONFLICT", "field": ["idempotencyKey"]}]
+
+    async def test_whoever_finds_one_open_goes_on_with_it(
+        self, market: Market, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The worker does, and the next period's close before it; until then all is pending and nothing is paid."""
+        monkeypatch.setattr(closing, "PART", 1)
+        one, other = await market.seller(), await market.seller()
+        for seller in (one, one, other, other):
+            await market.sale((seller, 10_000))
+        end = market.tomorrow()
+        with monkeypatch.context() as dying:
+            dying.setattr(market.world.service.closing, "finish", nothing)
+            begun = {seller.id: (await market.close(seller, end))["settlement"] for seller in (one, other)}
+        assert {each["status"] for each in begun.values()} == {"OPEN"}
+        for each in begun.values():
+            await market.world.database.run(
+                partial(market.world.service.closing._take, settlement_id=ulid_of(each["id"]))
+            )
+        assert await market.balance(one) == (17_800, 0, 0)
+        assert (await market.pay(begun[one.id]["id"]))["userErrors"][0]["code"] == "NOT_ALLOWED"
+        assert await market.audit() == []
+        await market.sale((one, 5_000))
+        following = (await market.close(one, market.tomorrow()))["settlement"]
+        assert amounts(following)["gross"] == 5_000
+        await market.world.service.closing.finish_all()
+        assert await market.balance(one) == (0, 17_800 + 4_450, 0)
+        assert await market.balance(other) == (0, 17_800, 0)
+        assert len(await market.world.told(SettlementClosed)) == 3
+        assert await market.audit() == []
+
+    async def test_an_account_that_is_not_known_is_asked_for(self, market: Market) -> None:
+        for account, asked in ((None, 1), ("110123456789", 0)):
+            seller = await market.seller(account=account)
+            await market.sale((seller, 10_000))
+            await market.close(seller, market.tomorrow())
+            assert len(await market.world.told(PayoutAccountRequested, seller.id)) == asked
 
     async def test_what_is_owed_is_carried_until_it_is_earned(self, market: Market) -> None:
         """A refund after the payout: the next settlements bear it, and only what is left is paid."""
@@ -164,3 +206,7 @@ class TestOnSqlite:
         sums = {name: sum(amounts(line)[name] for line in found) for name in ("commission", "commissionTax", "net")}
         assert sums == {name: amounts(closed)[name] for name in sums}
         assert sorted(amounts(line)["gross"] for line in found) == [-1_001, 1_001, 2_002, 3_003]
+
+
+async def nothing(_settlement_id: str) -> None:
+    """As if the process had died."""

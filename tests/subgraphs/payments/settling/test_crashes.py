@@ -21,8 +21,9 @@ from tests.subgraphs.payments.test_crashes import PATIENCE_SECONDS, ROOT, Shop, 
 __all__ = ["provider_url", "shop"]
 FAILPOINTS = [
     "payments.books.before_commit",
+    "payments.settlement.after_open",
+    "payments.settlement.after_part",
     "payments.settlement.before_commit",
-    "payments.settlement.after_commit",
     "payments.payout.after_request",
     "payments.payout.after_provider",
     "payments.payout.after_provider:2",
@@ -40,7 +41,7 @@ async def test_a_settlement_is_paid_once_wherever_the_process_dies(world: World,
     market = Market(world, buyer, new_ulid())
     sellers = [await market.seller() for _ in FAILPOINTS]
     for seller in sellers:
-        await market.sale((seller, 10_000))
+        await market.sale((seller, 4_000), (seller, 6_000))
     end = (seoul_day(utc_now()) + timedelta(days=1)).isoformat()
     about = [shop.database_url, shop.provider_url, end]
     for failpoint, seller in zip(FAILPOINTS, sellers, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ EARNED = "payments.earned_within_sales"
 ACCOUNT = "payments.seller_account_equals_entries"
 SUMS = "payments.settlements_equal_their_entries"
 PAID = "payments.settlements_are_paid_once"
+OPEN = "payments.settlements_are_closed"
 
 
 class Undone(Exception):
@@ -84,6 +86,14 @@ async def test_settlements_that_are_not_the_sum_of_their_entries_are_reported(ma
     assert await broken(market, update(settlements).values(gross=of.gross + 1, refunds=of.refunds + 1)) == {SUMS}
     assert SUMS in await broken(market, update(seller_entries).values(settlement_id=None))
     assert SUMS in await broken(market, update(settlements).values(carried=-1, payable=of.net - 1))
+
+
+async def test_settlements_left_open_are_reported(market: Market) -> None:
+    """Long ago, or before a later one."""
+    paid = settlements.c.status == "PAID"
+    assert OPEN in await broken(market, update(settlements).where(paid).values(status="OPEN"))
+    began = {"status": "OPEN", "closed_at": market.world.clock.now() - timedelta(days=30)}
+    assert OPEN in await broken(market, update(settlements).where(~paid).values(**began))
 
 
 async def test_settlements_that_were_not_paid_as_they_say_are_reported(market: Market) -> None:
