@@ -26,6 +26,9 @@ async def run(url: str) -> bool:
             await visit.whole()
         except Unexpected as error:
             errors.print(f"[red]✗ {escape(str(error))}[/red]", soft_wrap=True)
+        except aiohttp.ClientSSLError as error:
+            told = f"[red]✗ the certificate of {url} is not trusted here[/red] (SSL_CERT_FILE names its root): "
+            errors.print(told + escape(str(error)), soft_wrap=True)
         except aiohttp.ClientConnectionError:
             told = f"[red]✗ no shop at {url}:[/red] start one with `make run`; one at another port: DURE_PORT=..."
             errors.print(told, soft_wrap=True)

@@ -107,12 +107,17 @@ async def test_https_where_a_certificate_is_set(copied: tuple[ShopProcess, Buyer
     """A newcomer buys by it, a picture is sent and seen by it, and links in e-mails lead to it."""
     shop, buyer = copied
     authority = Authority(tmp_path)
-    shop.environment = authority.signed("shop").environment | {"SSL_CERT_FILE": str(authority.file)}
+    files = authority.signed("shop")
+    shop.environment = files.environment | {"SSL_CERT_FILE": str(authority.file)}
     await shop.start()
     assert f"https://127.0.0.1:{shop.port}/graphql" in shop.log
     demo = await asyncio.to_thread(shop.dure, "demo")
     assert demo.returncode == 0, demo.stderr
     assert "All 13 steps" in demo.stdout
+    stranger = ShopProcess(shop.folder, files.environment)
+    stranger.port = shop.port
+    distrusting = await asyncio.to_thread(stranger.dure, "demo")
+    assert (distrusting.returncode, "is not trusted here" in distrusting.stderr) == (1, True), distrusting.stderr
     connector = aiohttp.TCPConnector(ssl=authority.trusted())
     async with aiohttp.ClientSession(connector=connector) as session:
         visitor = Shop(shop.url, session)
