@@ -25,7 +25,7 @@ from subgraphs.payments.settings import Settings
 from subgraphs.payments.stripe import Stripe
 from subgraphs.payments.stripe_objects import Charge, PaymentIntent
 from subgraphs.payments.transport import Response
-from tests.subgraphs.payments.conftest import SETUP, WEBHOOK_SECRET, World, opened, request
+from tests.subgraphs.payments.conftest import REGISTER, SETUP, WEBHOOK_SECRET, World, opened, request
 from tests.subgraphs.payments.test_refunds import paid, refund
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -134,6 +134,26 @@ async def test_the_window_is_opened_with_a_client_secret(world: World, buyer: st
     again = await world.do(query, buyer, url="https://shop.example/cards")
     assert again["customerKey"] == started["customerKey"]
     assert again["clientSecret"] != started["clientSecret"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("timeout_after", "/v1/customers"), ("timeout_before", "/v1/setup_intents")]
+)
+async def test_while_stripe_is_away_no_window_is_opened(world: World, buyer: str, kind: str, path: str) -> None:
+    """And a customer that was made all the same is found again, not made twice."""
+    await world.fault(kind, path)
+    away = await world.do(SETUP, buyer, url="https://shop.example/cards")
+    assert (away["customerKey"], away["userErrors"]) == (None, [{"code": "PROVIDER_UNAVAILABLE"}])
+    back = await world.do(SETUP, buyer, url="https://shop.example/cards")
+    assert back["userErrors"] == []
+    assert [each["id"] for each in world.simulator.store.objects("customer")] == [back["customerKey"]]
+
+
+async def test_a_registration_that_is_not_complete_is_no_card(world: World, buyer: str) -> None:
+    started = await world.do(SETUP.replace("customerKey", "clientSecret"), buyer, url="https://shop.example/cards")
+    setup_intent = started["clientSecret"].partition("_secret_")[0]
+    payload = await world.do(REGISTER, buyer, authKey=setup_intent, key="k")
+    assert (payload["paymentMethod"], payload["userErrors"][0]["code"]) == (None, "INVALID")
 
 
 async def test_a_card_whose_bank_wants_its_owner_is_declined(world: World, buyer: str) -> None:
