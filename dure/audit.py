@@ -129,15 +129,17 @@ def _given_back_afterwards() -> ColumnElement[Any]:
 
 
 async def _returns_and_refunds(shop: Shop) -> list[Violation]:
-    """A return is refunded if and only if payments has given back its amount."""
-    ended = (_returns.c.id, _returns.c.status, _returns.c.refund_amount)
+    """A return is refunded if and only if payments has given back its amount, or an operator says that it was given
+    another way: then payments has not."""
+    ended = (_returns.c.id, _returns.c.status, _returns.c.refund_amount, _returns.c.given_otherwise)
     made = select(refunds.c.return_id, refunds.c.amount).where(
         refunds.c.return_id.is_not(None), refunds.c.status == "COMPLETED"
     )
     given = {row.return_id: row.amount for row in await shop.rows("payments", made)}
     found = []
     for row in await shop.rows("orders", select(*ended)):
-        amount, wanted = given.pop(row.id, 0), row.refund_amount if row.status == "REFUNDED" else 0
+        by_refund = row.status == "REFUNDED" and row.given_otherwise is None
+        amount, wanted = given.pop(row.id, 0), row.refund_amount if by_refund else 0
         if amount != wanted:
             found.append(_wrong("returned_and_refunded", f"return {row.id} is {row.status}; {amount} was given back"))
     return found + [_wrong("no_refund_without_return", f"{amount} for {id}") for id, amount in given.items()]

@@ -156,7 +156,8 @@ class Return(Base):
 
     ``fee``: what the parcel back costs the buyer. ``refund_amount``: estimated until the goods have arrived, then what
     is refunded. ``ask_again_at``: when to ask payments again, null when no answer is awaited. ``refund_error``: why
-    payments has refused; ``settled_by`` and ``settled_note``: which operator did what about that.
+    payments has refused; ``settled_by`` and ``settled_note``: which operator did what about that;
+    ``given_otherwise``: what he says the buyer got another way, in place of a refund.
     """
 
     __tablename__ = "order_return"
@@ -182,6 +183,7 @@ class Return(Base):
     refund_error: Mapped[str | None] = mapped_column(String(500))
     settled_note: Mapped[str | None] = mapped_column(String(500))
     settled_by: Mapped[str | None] = mapped_column(UlidType)
+    given_otherwise: Mapped[int | None] = mapped_column(MoneyType)
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -216,7 +216,9 @@ async def settle(
     if not least <= amount <= most:
         raise Rejected("INVALID", "Something, and no more than the units that came back give.", ["amount"])
     changes = {"refund_amount": amount, "settled_by": operator_id, "settled_note": given.note, "refund_error": None}
-    if not given.already:
+    if given.already:
+        changes["given_otherwise"] = amount
+    else:
         changes["ask_again_at"] = now + timedelta(seconds=ask_again_after)
     await tx.execute(update(_returns).where(_returns.c.id == return_id).values(**changes))
     if given.already:

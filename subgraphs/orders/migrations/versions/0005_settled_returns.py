@@ -17,9 +17,11 @@ def upgrade() -> None:
     with op.batch_alter_table("order_return") as batch:
         for name, length in COLUMNS.items():
             batch.add_column(sa.Column(name, sa.String(length), nullable=True))
+        batch.add_column(sa.Column("given_otherwise", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("order_return") as batch:
         for name in COLUMNS:
             batch.drop_column(name)
+        batch.drop_column("given_otherwise")
