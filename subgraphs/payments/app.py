@@ -107,6 +107,7 @@ def assemble(
             Worker("payments.consumer", consumer.run),
             Worker("payments.bookkeeper", service.bookkeeper.run),
             Worker("payments.closing", service.closing.run),
+            Worker("payments.totals", service.totals.run),
             Worker("payments.payouts", service.payouts.run),
             housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
         ]

@@ -290,6 +290,19 @@ class LedgerTransfer(Base):
     booked_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class LedgerDay(Base):
+    """What was booked on an account on a day in Seoul, by the entries and transfers that are totalled."""
+
+    __tablename__ = "ledger_day"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(String(40), primary_key=True)
+    currency: Mapped[str] = mapped_column(String(3), primary_key=True)
+    debit: Mapped[int] = mapped_column(MoneyType)
+    credit: Mapped[int] = mapped_column(MoneyType)
+
+
 class Settlement(Base):
     """What a seller has earned in a period, closed for ever. ``period_end`` is the first day after it, in Seoul.
 
@@ -396,6 +409,7 @@ payout_accounts = cast(Table, PayoutAccount.__table__)
 refund_lines = cast(Table, RefundLine.__table__)
 bookkeeping = cast(Table, Bookkeeping.__table__)
 transfers = cast(Table, LedgerTransfer.__table__)
+ledger_days = cast(Table, LedgerDay.__table__)
 settlements = cast(Table, Settlement.__table__)
 seller_entries = cast(Table, SellerEntry.__table__)
 payouts = cast(Table, Payout.__table__)

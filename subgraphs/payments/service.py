@@ -41,6 +41,7 @@ from subgraphs.payments.settling.closing import Closing
 from subgraphs.payments.settling.payouts import Payouts
 from subgraphs.payments.settling.provider import PayoutProvider
 from subgraphs.payments.settling.reading import Reading
+from subgraphs.payments.settling.totals import Totals
 from subgraphs.payments.vault import Vault
 
 __all__ = ["ADMIN_SCOPES", "Account", "Service", "announce"]
@@ -86,6 +87,7 @@ class Service:
         self.bookkeeper = Bookkeeper(database, settings, now)
         self.closing = Closing(database, self.bookkeeper, settings, now, wake)
         self.payouts = Payouts(database, payout_provider, settings, now, wake)
+        self.totals = Totals(database, settings, now)
         self.settling = Reading(database)
         self.checkout = Checkout(database, provider, self.charger, vault, settings, now)
         self.methods = Methods(database, provider, vault, now, wake)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, case, exists, func, or_, select
+from sqlalchemy import Select, and_, case, exists, func, literal, or_, select, union_all
 
 from subgraphs.payments.domain import Booking
 from subgraphs.payments.effects import BUYERS
@@ -14,6 +14,7 @@ from subgraphs.payments.models import (
     bookkeeping,
     commissions,
     ledger,
+    ledger_days,
     payments,
     payouts,
     seller_entries,
@@ -22,6 +23,7 @@ from subgraphs.payments.models import (
 )
 from subgraphs.payments.settling.bookkeeper import COMMISSION, NAME, SELLERS, TAX
 from subgraphs.payments.settling.rules import PayoutStatus, SettlementStatus
+from subgraphs.payments.settling.totals import position_of
 
 STUCK_AFTER = timedelta(minutes=10)
 
@@ -32,6 +34,7 @@ def checks() -> Mapping[str, Select[Any]]:
         "payments.sales_are_booked": _unbooked(),
         "payments.earned_within_sales": _earned_too_much(),
         "payments.seller_account_equals_entries": _account_differs(),
+        "payments.days_equal_the_ledger": _totalled_otherwise(),
         "payments.settlements_equal_their_entries": _settled_otherwise(),
         "payments.settlements_are_paid_once": _paid_otherwise(),
         "payments.settlements_are_closed": _left_open(),
@@ -98,6 +101,22 @@ def _balance(account: str) -> Any:
     side = case((transfers.c.credit_account == account, transfers.c.amount), else_=-transfers.c.amount)
     about = or_(transfers.c.credit_account == account, transfers.c.debit_account == account)
     return _sum(select(func.sum(side)).where(about)).label(account)
+
+
+def _totalled_otherwise() -> Select[Any]:
+    """Accounts whose totals by day are not the sum of the entries and transfers that are totalled."""
+    nothing, moved = literal(0), transfers.c
+    totals = select(ledger_days.c.account, ledger_days.c.currency, ledger_days.c.debit, ledger_days.c.credit)
+    entries = select(ledger.c.account, ledger.c.currency, -ledger.c.debit, -ledger.c.credit)
+    debits = select(moved.debit_account, moved.currency, -moved.amount, nothing.label("credit"))
+    credits = select(moved.credit_account, moved.currency, nothing.label("debit"), -moved.amount)
+    entries = entries.where(ledger.c.id <= position_of(ledger))
+    debits, credits = (each.where(moved.id <= position_of(transfers)) for each in (debits, credits))
+    sides = union_all(totals, entries, debits, credits).subquery()
+    debit, credit = func.sum(sides.c.debit), func.sum(sides.c.credit)
+    about = (sides.c.account, sides.c.currency)
+    differs = or_(debit != 0, credit != 0)
+    return select(*about, debit.label("debit"), credit.label("credit")).group_by(*about).having(differs)
 
 
 def _settled_otherwise() -> Select[Any]:

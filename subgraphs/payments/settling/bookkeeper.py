@@ -10,19 +10,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Integer, bindparam, func, select, update
+from sqlalchemy import Integer, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, as_dicts, insert_rows
 from db.failpoints import failpoint
 from db.session import Database
-from db.statements import insert_ignore
 from subgraphs.kit.ids import new_ulid
 from subgraphs.kit.workers import repeat
 from subgraphs.payments.domain import Booking
 from subgraphs.payments.effects import BUYERS, Row
 from subgraphs.payments.models import (
-    bookkeeping,
     commissions,
     ledger,
     payments,
@@ -31,13 +29,13 @@ from subgraphs.payments.models import (
     transfers,
 )
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.settling.positions import first_id_at, held_position, move_position
 from subgraphs.payments.settling.rules import Earning, Terms, earning, given_back, seoul_day, shares
 
 SELLERS, COMMISSION, TAX, SHOP = "seller_payable", "commission_income", "commission_tax_payable", "shop_income"
 NAME = "seller_entries"
 BATCH = 200
 _ORDER = "Order"
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Bookkeeper:
@@ -59,7 +57,7 @@ class Bookkeeper:
 
     async def _book(self, tx: AsyncConnection) -> bool:
         """One batch; whether there may be more."""
-        position = await _position(tx)
+        position = await held_position(tx, NAME)
         horizon = first_id_at(self._now() - timedelta(seconds=self._settings.bookkeeping_delay_seconds))
         new = as_dicts(await tx.execute(_NEW, {"after": position, "before": horizon, "batch": BATCH}))
         if not new:
@@ -69,7 +67,7 @@ class Bookkeeper:
         entries = [entry for booking in sorted(new, key=_in_order) for entry in books.entries(booking)]
         await insert_rows(tx, seller_entries, entries)
         await insert_rows(tx, transfers, books.transfers(last))
-        await tx.execute(update(bookkeeping).where(bookkeeping.c.name == NAME).values(position=last))
+        await move_position(tx, NAME, last)
         failpoint("payments.books.before_commit")
         return len(new) == BATCH
 
@@ -195,26 +193,6 @@ def _in_order(booking: Mapping[str, str]) -> tuple[int, int, str]:
         return (1, 0, booking["id"])
     number = 2 * int(booking["reference"].rpartition(":")[2])
     return (0, number + (booking["booking"] == Booking.REVERSAL.value), booking["id"])
-
-
-def first_id_at(instant: datetime) -> str:
-    """The smallest ULID of a millisecond: what was made before has a smaller one."""
-    number = max(int(instant.timestamp() * 1000), 0)
-    digits = ""
-    for _ in range(10):
-        number, digit = divmod(number, 32)
-        digits = _CROCKFORD[digit] + digits
-    return digits + "0" * 16
-
-
-async def _position(tx: AsyncConnection) -> str:
-    """How far the ledger is read; locked, so that one bookkeeper works at a time."""
-    query = select(bookkeeping.c.position).where(bookkeeping.c.name == NAME).with_for_update()
-    found = (await tx.execute(query)).scalar_one_or_none()
-    if found is None:
-        await insert_ignore(tx, bookkeeping, [{"name": NAME, "position": ""}])
-        found = (await tx.execute(query)).scalar_one()
-    return str(found)
 
 
 _NEW = (

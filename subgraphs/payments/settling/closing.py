@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, case, func, insert, select, update
@@ -23,7 +23,8 @@ from subgraphs.payments.effects import SOURCE, Row
 from subgraphs.payments.intake import CURRENCY
 from subgraphs.payments.models import outbox, partners, payout_accounts, seller_entries, settlements
 from subgraphs.payments.settings import Settings
-from subgraphs.payments.settling.bookkeeper import Bookkeeper
+from subgraphs.payments.settling.bookkeeper import NAME, Bookkeeper
+from subgraphs.payments.settling.positions import held_position
 from subgraphs.payments.settling.rules import SettlementStatus, midnight, seoul_day
 
 SCOPE = "settlements:write"
@@ -139,15 +140,18 @@ class Closing:
         row = dict((await tx.execute(held)).mappings().one())
         if row["status"] != SettlementStatus.OPEN.value:
             return True
+        await held_position(tx, NAME)  # what is summed is what is taken: the bookkeeper adds nothing meanwhile
         mine = _unsettled(row["partner_id"], row["period_end"])
         when = seller_entries.c.occurred_at
         bound = (await tx.execute(select(when).where(*mine).order_by(when).offset(PART - 1).limit(1))).scalar()
         part = mine if bound is None else (*mine, when <= bound)
+        row |= await _sums(tx, row, part)
         await tx.execute(update(seller_entries).where(*part).values(settlement_id=settlement_id))
         if bound is not None:
+            row["payable"] = row["net"]
+            await tx.execute(update(settlements).where(settlements.c.id == settlement_id).values(**row))
             return False
         last = await _last(tx, row["partner_id"], before=row["period_end"])
-        row |= await _sums(tx, settlement_id)
         row["carried"] = min(0, last["payable"]) if last is not None else 0
         row["payable"] = row["net"] + row["carried"]
         to_pay = row["payable"] > 0
@@ -191,17 +195,19 @@ def _new(partner_id: str, start: date, end: date, now: datetime) -> Row:
     }
 
 
-async def _sums(tx: AsyncConnection, settlement_id: str) -> dict[str, int]:
+async def _sums(tx: AsyncConnection, before: Row, part: Sequence[ColumnElement[bool]]) -> dict[str, int]:
+    """What the settlement comes to with these entries, too."""
     entry = seller_entries.c
-    query = select(
+    sums = (
         func.sum(case((entry.gross > 0, entry.gross), else_=0)),
         func.sum(case((entry.gross < 0, -entry.gross), else_=0)),
         func.sum(entry.commission),
         func.sum(entry.tax),
-    ).where(entry.settlement_id == settlement_id)
-    gross, refunds, commission, tax = (int(each) for each in (await tx.execute(query)).one())
-    net = gross - refunds - commission - tax
-    return {"gross": gross, "refunds": refunds, "commission": commission, "tax": tax, "net": net}
+    )
+    added = (await tx.execute(select(*sums).where(*part))).one()
+    names = ("gross", "refunds", "commission", "tax")
+    after = {name: before[name] + int(more or 0) for name, more in zip(names, added, strict=True)}
+    return after | {"net": after["gross"] - after["refunds"] - after["commission"] - after["tax"]}
 
 
 def _closed(row: Row) -> SettlementClosed:

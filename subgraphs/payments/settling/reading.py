@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import ColumnElement, Select, String, case, cast, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, or_, select
 
 from db.session import Database
 from db.statements import after
 from subgraphs.kit.pagination import Cursors, Page, page_size
 from subgraphs.payments.effects import Row
 from subgraphs.payments.intake import CURRENCY
-from subgraphs.payments.models import ledger, partners, payouts, seller_entries, settlements, transfers
+from subgraphs.payments.models import partners, payouts, seller_entries, settlements
 from subgraphs.payments.settling.rules import SettlementStatus, midnight
+from subgraphs.payments.settling.totals import sides as booked
 
 _LINES = "settlement_lines"
 _LIST = "settlements"
@@ -39,17 +40,7 @@ class Reading:
 
     async def trial_balance(self, as_of: date) -> list[Row]:
         """What was booked on each account up to the end of a day in Seoul, on either side."""
-        end = midnight(as_of + timedelta(days=1))
-        nothing = literal(0)
-        entries = select(ledger.c.account, ledger.c.currency, ledger.c.debit, ledger.c.credit)
-        moved = transfers.c
-        debits = select(moved.debit_account, moved.currency, moved.amount, nothing.label("credit"))
-        credits = select(moved.credit_account, moved.currency, nothing.label("debit"), moved.amount)
-        sides = union_all(
-            entries.where(ledger.c.booked_at < end),
-            debits.where(moved.booked_at < end),
-            credits.where(moved.booked_at < end),
-        ).subquery()
+        sides = booked(midnight(as_of + timedelta(days=1)), as_of)
         about = (sides.c.account, sides.c.currency)
         query = select(*about, func.sum(sides.c.debit), func.sum(sides.c.credit)).group_by(*about).order_by(*about)
         async with self._database.read() as connection:
@@ -143,7 +134,7 @@ def _standings(partner_ids: Sequence[str]) -> Select[tuple[str, int, int, int]]:
         or_(entry.settlement_id.is_(None), entry.settlement_id.in_(select(row.id).where(mine, open_))),
     )
     paid = case((row.status == SettlementStatus.PAID.value, row.payable), else_=0)
-    waits = case((row.status == SettlementStatus.PAID.value, 0), (row.payable > 0, row.payable), else_=0)
+    waits = case((and_(row.status != SettlementStatus.PAID.value, ~open_, row.payable > 0), row.payable), else_=0)
     last = select(row.payable).where(mine, ~open_).order_by(row.period_end.desc()).limit(1).scalar_subquery()
     return select(
         partners.c.partner_id,

@@ -9,7 +9,7 @@ import pytest
 from messaging.events.orders import PaymentCancelRequested
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments.models import ledger, payments, seller_entries, transfers
-from subgraphs.payments.settling import bookkeeper
+from subgraphs.payments.settling import bookkeeper, totals
 from tests.subgraphs.payments.conftest import request
 from tests.subgraphs.payments.settling.conftest import Market
 from tests.subgraphs.payments.test_buyer_pays import issue
@@ -129,7 +129,8 @@ async def test_a_pledge_is_no_sellers(market: Market) -> None:
     assert (await market.trial())["buyer_funds"] == (0, 10_000)
 
 
-async def test_the_trial_balance_is_of_a_day_in_seoul(market: Market) -> None:
+async def test_the_trial_balance_is_of_a_day_in_seoul(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entry by entry, and from the totals of days."""
     seller = await market.seller()
     await market.sale((seller, 10_000))
     sold_on = market.today()
@@ -137,7 +138,11 @@ async def test_the_trial_balance_is_of_a_day_in_seoul(market: Market) -> None:
     market.tomorrow()
     await market.sale((seller, 5_000))
     await market.booked()
-    then, now = await market.trial(sold_on), await market.trial()
-    assert (then["seller_payable"][1], now["seller_payable"][1]) == (10_000, 15_000)
-    for balance in (then, now):
-        assert sum(debit for debit, _ in balance.values()) == sum(credit for _, credit in balance.values())
+    monkeypatch.setattr(totals, "BATCH", 3)
+    for _ in range(2):
+        then, now = await market.trial(sold_on), await market.trial()
+        assert (then["seller_payable"][1], now["seller_payable"][1]) == (10_000, 15_000)
+        for balance in (then, now):
+            assert sum(debit for debit, _ in balance.values()) == sum(credit for _, credit in balance.values())
+        await asyncio.gather(*(market.world.service.totals.drain() for _ in range(2)))
+    assert await market.audit() == []

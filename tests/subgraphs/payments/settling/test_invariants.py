@@ -11,13 +11,14 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from subgraphs.kit.ids import new_ulid
-from subgraphs.payments.models import payouts, seller_entries, settlements, transfers
+from subgraphs.payments.models import ledger, ledger_days, payouts, seller_entries, settlements, transfers
 from tests.subgraphs.payments.settling.conftest import Market
 
 SALES = "payments.sales_are_booked"
 EARNED = "payments.earned_within_sales"
 ACCOUNT = "payments.seller_account_equals_entries"
 SUMS = "payments.settlements_equal_their_entries"
+DAYS = "payments.days_equal_the_ledger"
 PAID = "payments.settlements_are_paid_once"
 OPEN = "payments.settlements_are_closed"
 
@@ -78,6 +79,20 @@ async def test_books_that_say_otherwise_are_reported(market: Market) -> None:
             "booked_at": market.world.clock.now(),
         }
         assert await broken(market, insert(transfers).values(added)) == {ACCOUNT}, account
+
+
+async def test_days_that_are_not_the_sum_of_what_was_booked_are_reported(market: Market) -> None:
+    """One that says more, one that is gone, entries that changed after they were totalled."""
+    market.world.clock.advance(31)
+    await market.world.service.totals.drain()
+    assert await market.audit() == []
+    for statement in (
+        update(ledger_days).values(debit=ledger_days.c.debit + 1),
+        delete(ledger_days).where(ledger_days.c.account == "commission_income"),
+        update(transfers).values(amount=transfers.c.amount + 1),
+        update(ledger).values(credit=ledger.c.credit + 1),
+    ):
+        assert DAYS in await broken(market, statement)
 
 
 async def test_settlements_that_are_not_the_sum_of_their_entries_are_reported(market: Market) -> None:

@@ -49,4 +49,9 @@ async def test_what_is_sold_is_settled_at_its_rates_and_paid_out(market: Market)
         "commission_tax_payable": (40, 124 + 200),
         "shop_income": (0, 8_000),
     }
+    trial = await market.trial()
+    for _ in range(2):
+        market.world.clock.advance(31)
+        await market.world.service.totals.drain()
+        assert await market.trial() == trial
     assert await market.world.audit() == []

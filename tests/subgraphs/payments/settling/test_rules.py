@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ulid import ULID
 
-from subgraphs.payments.settling.bookkeeper import first_id_at
+from subgraphs.payments.settling.positions import first_id_at
 from subgraphs.payments.settling.rules import (
     Earning,
     Terms,
