@@ -53,11 +53,18 @@ async def insert_new_rows(tx: AsyncConnection, table: Table, rows: Sequence[Row]
 
 
 async def update_rows(
-    tx: AsyncConnection, table: Table, rows: Sequence[Row], *, where: Sequence[str], bump: str | None = None
+    tx: AsyncConnection,
+    table: Table,
+    rows: Sequence[Row],
+    *,
+    where: Sequence[str],
+    bump: str | None = None,
+    add: str | None = None,
 ) -> None:
-    """Give the rows that are named by the columns ``where`` their other values; ``bump``: a counter to count on."""
+    """Give the rows that are named by the columns ``where`` their other values. ``bump``: a counter to count on by one;
+    ``add``: the column to which its value is added. A row must not be named twice."""
     if rows:
-        make = _update if bump is None else _BUMPING.setdefault(bump, _bumping(bump))
+        make = _UPDATING.setdefault((bump, add), _updating(bump, add))
         await _statement(make, tx, table, (*where, *(name for name in rows[0] if name not in where)), len(where)).run(
             tx, rows
         )
@@ -146,27 +153,35 @@ def _inserting(dialect: Dialect, table: Table, names: tuple[str, ...], statement
     return _of(dialect, table, tuple(compiled.positiontup), str(compiled), constants, arrays=False)
 
 
-def _update(dialect: Dialect, table: Table, names: tuple[str, ...], keys: int, bump: str | None = None) -> _Statement:
+_Counters = tuple[str | None, str | None]
+_UPDATING: dict[_Counters, _Make] = {}
+
+
+def _updating(bump: str | None, add: str | None) -> _Make:
+    return lambda dialect, table, names, keys: _update(dialect, table, names, keys, bump, add)
+
+
+def _update(
+    dialect: Dialect, table: Table, names: tuple[str, ...], keys: int, bump: str | None, add: str | None
+) -> _Statement:
     quote = dialect.identifier_preparer.quote
     name = dialect.identifier_preparer.format_table(table)
-    counted = [f"{quote(bump)} = {name}.{quote(bump)} + 1"] if bump else []
+
+    def setting(value_of: Callable[[str], str]) -> str:
+        before = {add: f"{name}.{quote(add)} + "} if add else {}
+        values = [f"{quote(each)} = {before.get(each, '')}{value_of(each)}" for each in names[keys:]]
+        return ", ".join(values + ([f"{quote(bump)} = {name}.{quote(bump)} + 1"] if bump else []))
+
     if _fits_arrays(dialect, table, names):
-        setting = ", ".join([f"{quote(each)} = new.{quote(each)}" for each in names[keys:]] + counted)
         new = f"{_unnest(dialect, table, names)} AS new ({', '.join(map(quote, names))})"
         where = " AND ".join(f"{name}.{quote(each)} = new.{quote(each)}" for each in names[:keys])
-        return _of(dialect, table, names, f"UPDATE {name} SET {setting} FROM {new} WHERE {where}", {})
+        sql = f"UPDATE {name} SET {setting(lambda each: f'new.{quote(each)}')} FROM {new} WHERE {where}"
+        return _of(dialect, table, names, sql, {})
     ordered = (*names[keys:], *names[:keys])
     marks = {each: _mark(dialect, index, table.c[each].type) for index, each in enumerate(ordered)}
-    setting = ", ".join([f"{quote(each)} = {marks[each]}" for each in names[keys:]] + counted)
     where = " AND ".join(f"{quote(each)} = {marks[each]}" for each in names[:keys])
-    return _of(dialect, table, ordered, f"UPDATE {name} SET {setting} WHERE {where}", {}, arrays=False)
-
-
-_BUMPING: dict[str, _Make] = {}
-
-
-def _bumping(bump: str) -> _Make:
-    return lambda dialect, table, names, keys: _update(dialect, table, names, keys, bump)
+    sql = f"UPDATE {name} SET {setting(marks.__getitem__)} WHERE {where}"
+    return _of(dialect, table, ordered, sql, {}, arrays=False)
 
 
 def _of(

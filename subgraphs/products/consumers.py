@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.base import table_of
-from db.bulk import among
+from db.bulk import among, update_rows
 from db.failpoints import failpoint
 from db.statements import insert_ignore, upsert
 from messaging.consumer import Handler
@@ -130,13 +130,6 @@ class Shipments:
         await _received(tx, [each.data.order_id for each in events if each.data.order_id and each.data.order_delivered])
 
 
-_COUNT_SOLD = (
-    update(PRODUCT)
-    .where(PRODUCT.c.id == bindparam("b_id"))
-    .values(sold_count=PRODUCT.c.sold_count + bindparam("b_units"))
-)
-
-
 async def order_paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) -> None:
     """Remember who bought what, and count what sells."""
     await redeem.paid(tx, events)
@@ -150,8 +143,8 @@ async def order_paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) ->
     for variant_id, product_id in products.items():
         sold[product_id] = sold.get(product_id, 0) + units[variant_id]
     if sold:
-        rows = [{"b_id": product_id, "b_units": count} for product_id, count in sorted(sold.items())]
-        await tx.execute(_COUNT_SOLD, rows)
+        rows = [{"id": product_id, "sold_count": count} for product_id, count in sorted(sold.items())]
+        await update_rows(tx, PRODUCT, rows, where=["id"], add="sold_count")
 
 
 async def order_confirmed(tx: AsyncConnection, events: Sequence[Event[OrderConfirmed]]) -> None:

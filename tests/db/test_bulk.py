@@ -111,6 +111,21 @@ async def test_updates_change_the_named_rows_and_nothing_else(database: Database
     assert kept == [("a", 1, NOW, True, 2), ("b", 2, None, False, 2), ("c", 7, None, True, 1)]
 
 
+async def test_amounts_are_added_to_what_is_there(database: Database) -> None:
+    """Each to its own row, in tables with and without JSON, beside values that are set and a counter."""
+    for table in (PLAIN, WITH_JSON):
+        async with database.transaction() as tx:
+            await insert_rows(tx, table, [_row(id) for id in "abc"])
+            await update_rows(
+                tx, table, [{"id": "a", "number": 3}, {"id": "b", "number": -7}], where=["id"], add="number"
+            )
+            await update_rows(
+                tx, table, [{"id": "a", "number": 1, "order": "x"}], where=["id"], add="number", bump="version"
+            )
+        kept = [(row["id"], row["number"], row["order"], row["version"]) for row in await _all(database, table)]
+        assert kept == [("a", 11, "x", 2), ("b", 0, None, 1), ("c", 7, None, 1)]
+
+
 async def test_among_is_in(database: Database) -> None:
     """For lists of any length, of texts and of numbers, in queries and updates; an empty list has nothing."""
     async with database.transaction() as tx:
