@@ -16,7 +16,8 @@ import pytest
 import uvicorn
 from pydantic import ValidationError
 
-from router.errors import SourceError
+from router.errors import SourceError, SubgraphError
+from router.executor.http_client import AiohttpClient, PyreqwestClient
 from router.pipeline.asgi import send_whole
 from router.pipeline.serving import DrainingServer
 from router.pipeline.tls import Certificate, certificate_of
@@ -161,6 +162,23 @@ async def test_what_cannot_be_shown_is_logged_once(
         for _ in range(3):
             shown.look_again()
     assert [record.message.partition(":")[0] for record in caplog.records] == ["the old certificate stays"]
+
+
+@pytest.mark.parametrize("kind", [PyreqwestClient, AiohttpClient])
+async def test_a_subgraphs_certificate_is_checked(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, kind: type[PyreqwestClient | AiohttpClient]
+) -> None:
+    """The machine's roots are trusted, or those that SSL_CERT_FILE names."""
+    async with served(certificate(authority.signed("subgraph"))) as port:
+        url, seconds = f"https://localhost:{port}/", 5.0
+        distrusting = kind(timeout=seconds, connect_timeout=seconds)
+        with pytest.raises(SubgraphError, match="could not be reached"):
+            await distrusting.post(url, b"{}", {}, 1000)
+        await distrusting.close()
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        trusting = kind(timeout=seconds, connect_timeout=seconds)
+        assert bytes((await trusting.post(url, b"{}", {}, 1000)).body) == b"https"
+        await trusting.close()
 
 
 def test_one_file_without_the_other_is_refused(authority: Authority) -> None:
