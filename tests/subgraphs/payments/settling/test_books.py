@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from messaging.events.orders import PaymentCancelRequested
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments.models import ledger, payments, seller_entries, transfers
-from subgraphs.payments.settling import bookkeeper, totals
+from subgraphs.payments.settling import bookkeeper, reading, totals
 from tests.subgraphs.payments.conftest import request
 from tests.subgraphs.payments.settling.conftest import Market
 from tests.subgraphs.payments.test_buyer_pays import issue
@@ -127,6 +129,25 @@ async def test_a_pledge_is_no_sellers(market: Market) -> None:
     assert await market.world.rows(seller_entries) == []
     assert await market.world.rows(transfers) == []
     assert (await market.trial())["buyer_funds"] == (0, 10_000)
+
+
+async def test_nothing_is_read_from_its_beginning_each_time(market: Market) -> None:
+    """The plans of what runs every few seconds, or whenever a seller looks, go by an index to what is new."""
+    from_when = [
+        (bookkeeper._NEW, "ledger_entry", "id>"),
+        (reading._standings(["x"]), "seller_entry", "partner_id=? AND settlement_id=?"),
+        (reading._standings(["x"]), "seller_entry", "settlement_id=?"),
+    ]
+    async with market.world.database.read() as connection:
+        for statement, table, by in from_when:
+            compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+            named = {name: None for name in re.findall(r":(\w+)", str(compiled)) if name not in compiled.params}
+            sql = re.sub(r"\(__\[POSTCOMPILE_\w+\]\)", "('x')", str(compiled))
+            given = {name: "1" if value is None else value for name, value in (compiled.params | named).items()}
+            plan = [row[3] for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)]
+            mine = [step for step in plan if table in step]
+            assert all(step.startswith("SEARCH") for step in mine), plan
+            assert any(by in step for step in mine), plan
 
 
 async def test_the_trial_balance_is_of_a_day_in_seoul(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
