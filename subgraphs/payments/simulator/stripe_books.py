@@ -59,7 +59,7 @@ class StripeBooks:
         if body.get("currency") != "krw":
             raise StripeRefused("parameter_invalid", param="currency")
         if not MINIMUM <= amount <= MAXIMUM:
-            raise StripeRefused("amount_too_small" if amount < MINIMUM else "parameter_invalid", param="amount")
+            raise StripeRefused("amount_too_small" if amount < MINIMUM else "amount_too_large", param="amount")
         return self._put(
             "payment_intent",
             "pi",

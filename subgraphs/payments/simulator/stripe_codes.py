@@ -32,6 +32,7 @@ STATUS: Final = {
 """HTTP statuses of codes that are no card's; 400 for the others."""
 INVALID: Final = frozenset(
     {
+        "amount_too_large",
         "amount_too_small",
         "charge_already_refunded",
         "idempotency_error",
