@@ -132,7 +132,8 @@ def _standings(partner_ids: Sequence[str]) -> Select[tuple[str, int, int, int]]:
     net = select(func.sum(entry.gross - entry.commission - entry.tax))
     # Two sums, each by its own index: together they would go through all that was ever settled.
     unsettled = net.where(entry.partner_id == partners.c.partner_id, entry.settlement_id.is_(None))
-    settling = net.where(entry.settlement_id.in_(select(row.id).where(mine, open_)))
+    being_closed = select(row.id).where(mine, open_).correlate(partners)
+    settling = net.where(entry.settlement_id.in_(being_closed))
     paid = case((row.status == SettlementStatus.PAID.value, row.payable), else_=0)
     waits = case((and_(row.status != SettlementStatus.PAID.value, ~open_, row.payable > 0), row.payable), else_=0)
     last = select(row.payable).where(mine, ~open_).order_by(row.period_end.desc()).limit(1).scalar_subquery()
