@@ -65,12 +65,13 @@ def assemble(
     chosen = settings or Settings()
     database = runtime.database
     http = sender(chosen)
+    payouts_http = http if chosen.payout_url is None else sender(chosen, chosen.payout_url)
     provider = provider_of(chosen, send or http, runtime.now)
     relay = Relay(database, outbox, runtime.broker)
     service = Service(
         database,
         provider,
-        HttpPayouts(send or http, chosen.provider_secret_key.get_secret_value()),
+        _payouts_of(chosen, (send or http) if chosen.payout_url is None else payouts_http),
         vault(runtime.common, chosen),
         chosen,
         runtime.now,
@@ -99,7 +100,7 @@ def assemble(
         Worker("payments.charger", service.charger.run),
         Worker("payments.refunder", service.refunder.run),
         Worker("payments.reconciler", service.reconciler.run),
-        Worker("payments.connections", _closing(http.close)),
+        Worker("payments.connections", _closing(http.close, payouts_http.close)),
     ]
     if not chosen.finishing:
         workers += [
@@ -125,10 +126,14 @@ def provider_of(settings: Settings, send: Send, now: Callable[[], datetime]) -> 
     return Stripe(send, secret_key, [each.strip() for each in secrets if each.strip()], now)
 
 
-def sender(settings: Settings) -> HttpSender:
-    """Reaches the provider over HTTP, with the time limits set."""
+def _payouts_of(settings: Settings, send: Send) -> HttpPayouts:
+    return HttpPayouts(send, (settings.payout_secret_key or settings.provider_secret_key).get_secret_value())
+
+
+def sender(settings: Settings, url: str | None = None) -> HttpSender:
+    """Reaches the provider (or ``url``) over HTTP, with the time limits set."""
     return HttpSender(
-        settings.provider_url,
+        url or settings.provider_url,
         connect_seconds=settings.provider_connect_seconds,
         timeout_seconds=settings.provider_timeout_seconds,
     )
@@ -143,11 +148,12 @@ def vault(common: CommonSettings, settings: Settings) -> Vault:
     return Vault([generated_key(common.data_dir)])
 
 
-def _closing(close: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+def _closing(*closes: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            await close()
+            for close in closes:
+                await close()
 
     return run

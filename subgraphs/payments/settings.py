@@ -73,6 +73,12 @@ class Settings(BaseSettings):
         description="How old a booking is before the bookkeeper takes it: longer than any transaction takes and than "
         "the clocks of two machines differ.",
     )
+    payout_url: str | None = Field(
+        default=None, description="Base URL of who pays sellers out. None: the payment provider (Toss Payments does)."
+    )
+    payout_secret_key: SecretStr | None = Field(
+        default=None, description="The secret key there. None: the payment provider's."
+    )
     payout_look_seconds: float = Field(
         default=5.0, gt=0, description="First look at how a payout stands; the pauses double, up to an hour."
     )

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from messaging.events.payments import PayoutCompleted, PayoutFailed
+from messaging.memory import MemoryBroker
+from subgraphs.kit.changes import InProcessChanges
 from subgraphs.kit.ids import new_ulid
+from subgraphs.kit.settings import CommonSettings
+from subgraphs.kit.subgraph import Runtime
+from subgraphs.kit.workers import running
+from subgraphs.payments import app
 from subgraphs.payments.models import payouts
+from subgraphs.payments.settings import Settings
 from subgraphs.payments.settling.payouts import _order
-from subgraphs.payments.transport import NoAnswer
+from subgraphs.payments.transport import AsgiSender, NoAnswer
 from tests.subgraphs.payments.settling.conftest import Market, Seller
+from tests.support.process import free_port
 
 
 async def closed(market: Market, seller: Seller, total: int = 10_000) -> str:
@@ -85,6 +95,22 @@ class TestOnSqlite:
             await market.paid_out(later=600)
         assert paid(market) == [8_900]
         assert len(await market.world.told(PayoutCompleted)) == 1
+
+    async def test_somebody_else_can_pay_sellers_out(self, market: Market, tmp_path: Path) -> None:
+        """Than who takes the payments, who is told nothing of it then."""
+        common = CommonSettings(data_dir=tmp_path, claims_secret=SecretStr("c"), cursor_secret=SecretStr("c"))
+        world = market.world
+        runtime = Runtime(common, world.database, MemoryBroker(), InProcessChanges(), world.clock.now)
+        nowhere = Settings(payout_url=f"http://127.0.0.1:{free_port()}", payout_secret_key=SecretStr("bank"))
+        subgraph, service = app.assemble(runtime, nowhere, send=AsgiSender(world.simulator))
+        await market.pay(await closed(market, await market.seller()))
+        (closing,) = (each for each in subgraph.workers if each.name == "payments.connections")
+        async with running([closing]):
+            await service.payouts.drain()
+        assert (await world.rows(payouts))[0]["status"] == "REQUESTED"
+        assert paid(market) == []
+        await market.paid_out()
+        assert paid(market) == [8_900]
 
     async def test_what_the_bank_did_not_take_can_be_sent_again(self, market: Market) -> None:
         """To the account that the seller has named by then; the books never counted what failed."""
