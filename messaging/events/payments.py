@@ -90,7 +90,10 @@ class RefundCompleted(EventData, frozen=True, kw_only=True):
 
 
 class RefundRejected(EventData, frozen=True, kw_only=True):
-    """The money of a return cannot be given back like this; a person must look."""
+    """The money of a return cannot be given back like this; a person must look.
+
+    ``amount``: what was asked for, where another amount may be answered otherwise.
+    """
 
     type = "dure.payments.refund_rejected.v1"
     subject = "return_id"
@@ -98,6 +101,7 @@ class RefundRejected(EventData, frozen=True, kw_only=True):
     return_id: str
     code: str
     message: str
+    amount: int | None = None
 
 
 class SettlementClosed(EventData, frozen=True, kw_only=True):

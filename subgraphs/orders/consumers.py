@@ -43,7 +43,7 @@ from messaging.events.products import (
 from messaging.events.users import PartnerChanged, UserChanged
 from subgraphs.orders.domain.saga import Answer
 from subgraphs.orders.domain.states import PROGRESS_OF_SHIPMENT, OrderStatus
-from subgraphs.orders.service import claimed, copies, returns
+from subgraphs.orders.service import claimed, copies, refusals, returns
 from subgraphs.orders.service.live import Live
 from subgraphs.orders.service.saga import News, Outcome, advance
 
@@ -83,7 +83,7 @@ def handlers(live: Live, now: Callable[[], datetime], *, ask_again_after: float)
         **dict.fromkeys(NEWS, changing(answered)),
         ReturnShipmentChanged: changing(parcels_back),
         RefundCompleted: changing(refunds_completed),
-        RefundRejected: _keeping(_refunds_rejected),
+        RefundRejected: _keeping(refusals.refund_rejected),
         StockClaimed: _keeping(claimed.keep_claims),
         StockClaimReleased: _keeping(claimed.keep_claims),
         VariantChanged: _keeping(copies.keep_variants),
@@ -100,10 +100,6 @@ def _keeping(keep: Callable[[AsyncConnection, Sequence[D]], Awaitable[None]]) ->
         await keep(tx, [event.data for event in events])
 
     return handle
-
-
-async def _refunds_rejected(tx: AsyncConnection, facts: Sequence[RefundRejected]) -> None:
-    await returns.refund_rejected(tx, {each.return_id: f"{each.code}: {each.message}" for each in facts})
 
 
 def _stock_rejected(event: StockRejected) -> News:

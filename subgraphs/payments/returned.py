@@ -44,9 +44,9 @@ async def refunds_requested(
         if return_id in known:
             answers += told_of_refund(known[return_id])
         elif row is None or PaymentStatus(row["status"]) not in CAPTURED or row["currency"] != each.currency:
-            answers.append(_rejected(return_id, "NOT_ALLOWED", "Nothing was paid that could be given back."))
+            answers.append(_rejected(each, "NOT_ALLOWED", "Nothing was paid that could be given back."))
         elif not 0 < each.amount <= left[row["id"]]:
-            answers.append(_rejected(return_id, "REFUND_EXCEEDS_BALANCE", "More than is left of the payment."))
+            answers.append(_rejected(each, "REFUND_EXCEEDS_BALANCE", "More than is left of the payment."))
         else:
             left[row["id"]] -= each.amount
             refund = effects.refund(row, each.amount, each.reason, automatic=True, return_id=return_id)
@@ -81,5 +81,5 @@ async def set_account(tx: AsyncConnection, who: Identity, refund_id: str, sealed
     await tx.execute(touched.values(version=payments.c.version + 1))
 
 
-def _rejected(return_id: str, code: str, message: str) -> RefundRejected:
-    return RefundRejected(return_id=return_id, code=code, message=message)
+def _rejected(asked: RefundRequested, code: str, message: str) -> RefundRejected:
+    return RefundRejected(return_id=asked.return_id, code=code, message=message, amount=asked.amount)

@@ -15,9 +15,10 @@ from subgraphs.kit.identity import Identity
 from subgraphs.kit.subgraph import Runtime
 from subgraphs.orders import models
 from subgraphs.orders.domain.returns import ReturnReason
-from subgraphs.orders.service import returns
+from subgraphs.orders.service import refusals, returns
 from subgraphs.orders.service.live import Live
-from subgraphs.orders.service.returns import Settlement, Units
+from subgraphs.orders.service.refusals import Settlement
+from subgraphs.orders.service.returns import Units
 from subgraphs.orders.service.saga import Outcome
 from subgraphs.orders.settings import Settings
 
@@ -85,7 +86,7 @@ class Returning:
         if text is None:
             raise Rejected("REQUIRED", "Say why.", ["note"])
         given, again = Settlement(amount, already, text), self._settings.ask_again_after
-        await self._change(lambda tx, now: returns.settle(tx, operator, return_id, given, now, ask_again_after=again))
+        await self._change(lambda tx, now: refusals.settle(tx, operator, return_id, given, now, ask_again_after=again))
 
     async def _change(self, work: Callable[[AsyncConnection, datetime], Awaitable[Outcome]]) -> None:
         now = self._now()

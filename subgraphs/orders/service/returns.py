@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
@@ -21,7 +20,6 @@ from messaging.events.orders import RefundedLine, RefundRequested, ReturnChanged
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.ids import new_ulid
-from subgraphs.kit.money import InvalidAmount, to_minor
 from subgraphs.orders import models
 from subgraphs.orders.domain import returns as rules
 from subgraphs.orders.domain.returns import NEXT, OPEN, TAKING, ReturnReason, ReturnStatus, Sent
@@ -83,7 +81,7 @@ async def request(
         "fee": rules.parcel_fee(reason, fee),
         "requested_at": now,
     }
-    row["refund_amount"] = _refund(order, lines, wanted, row["fee"], reason)
+    row["refund_amount"] = worth(order, lines, wanted, row["fee"], reason)
     await tx.execute(insert(_returns), row)
     await tx.execute(
         insert(_return_lines),
@@ -106,7 +104,7 @@ async def decide(
 
 async def cancel(tx: AsyncConnection, buyer_id: str, return_id: str) -> Outcome:
     """The buyer keeps the goods; again is nothing. Raises Rejected NOT_FOUND or NOT_ALLOWED."""
-    held = (await _hold(tx, [return_id])).get(return_id)
+    held = (await hold(tx, [return_id])).get(return_id)
     if held is None or held.row.buyer_id != buyer_id:
         raise Rejected("NOT_FOUND", "You have no such return.", ["id"])
     if held.row.status == ReturnStatus.CANCELED.value:
@@ -141,11 +139,11 @@ async def receive(
     for id in announced:
         mine = (_return_lines.c.return_id == return_id) & (_return_lines.c.order_line_id == id)
         await tx.execute(update(_return_lines).where(mine).values(received=arrived.get(id, 0), restock=restock))
-    amount = _refund(held.order, held.order_lines, arrived, held.row.fee, ReturnReason(held.row.reason))
+    amount = worth(held.order, held.order_lines, arrived, held.row.fee, ReturnReason(held.row.reason))
     again = now + timedelta(seconds=ask_again_after) if amount else None
     outcome = await _move(tx, held, ReturnStatus.RECEIVED, refund_amount=amount, received_at=now, ask_again_at=again)
     if amount:
-        await _ask_for_refunds(tx, [return_id])
+        await ask_for_refunds(tx, [return_id])
         return outcome
     return await refunded(tx, [return_id], now)
 
@@ -153,7 +151,7 @@ async def receive(
 async def moved(tx: AsyncConnection, return_ids: Iterable[str]) -> Outcome:
     """The parcels of these returns are on their way."""
     outcome = Outcome()
-    for held in (await _hold(tx, return_ids)).values():
+    for held in (await hold(tx, return_ids)).values():
         if ReturnStatus.IN_TRANSIT in NEXT[ReturnStatus(held.row.status)]:
             outcome.changed |= (await _move(tx, held, ReturnStatus.IN_TRANSIT)).changed
     return outcome
@@ -162,7 +160,7 @@ async def moved(tx: AsyncConnection, return_ids: Iterable[str]) -> Outcome:
 async def refunded(tx: AsyncConnection, return_ids: Iterable[str], now: datetime) -> Outcome:
     """The buyer has the money: the end of these returns, and of orders of which nothing was kept."""
     outcome = Outcome()
-    for held in (await _hold(tx, return_ids)).values():
+    for held in (await hold(tx, return_ids)).values():
         if held.row.status != ReturnStatus.RECEIVED.value:
             continue
         done = {"refunded_at": now, "ask_again_at": None, "refund_error": None}
@@ -174,59 +172,6 @@ async def refunded(tx: AsyncConnection, return_ids: Iterable[str], now: datetime
     return outcome
 
 
-async def refund_rejected(tx: AsyncConnection, reasons: Mapping[str, str]) -> None:
-    """Payments cannot refund these returns as they are: it is shown, and not asked for again."""
-    for held in (await _hold(tx, reasons)).values():
-        if held.row.status == ReturnStatus.RECEIVED.value:
-            changed = update(_returns).where(_returns.c.id == held.row.id)
-            await tx.execute(changed.values(refund_error=reasons[held.row.id][:500], ask_again_at=None))
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What an operator does about a refund that payments has refused: ask for this ``amount`` instead, or write down
-    that it is ``already`` given back another way. ``note``: why."""
-
-    amount: Decimal
-    already: bool
-    note: str
-
-
-async def settle(
-    tx: AsyncConnection, operator_id: str, return_id: str, given: Settlement, now: datetime, *, ask_again_after: float
-) -> Outcome:
-    """Go on with a return whose refund was refused. The same again is nothing.
-
-    Raises Rejected NOT_FOUND, NOT_ALLOWED (nothing was refused) or INVALID (more than the units that came back give).
-    """
-    held = (await _hold(tx, [return_id])).get(return_id)
-    if held is None:
-        raise Rejected("NOT_FOUND", "There is no such return.", ["id"])
-    try:
-        amount = to_minor(given.amount, held.row.currency)
-    except InvalidAmount as error:
-        raise Rejected("INVALID", str(error), ["amount"]) from error
-    if held.row.refund_error is None:
-        if held.row.settled_by is not None and (held.row.refund_amount, held.row.settled_note) == (amount, given.note):
-            return Outcome()
-        raise Rejected("NOT_ALLOWED", "No refund of this return was refused.", ["id"])
-    arrived = {line.order_line_id: line.received or 0 for line in held.lines}
-    least = 0 if given.already else 1
-    most = _refund(held.order, held.order_lines, arrived, held.row.fee, ReturnReason(held.row.reason))
-    if not least <= amount <= most:
-        raise Rejected("INVALID", "Something, and no more than the units that came back give.", ["amount"])
-    changes = {"refund_amount": amount, "settled_by": operator_id, "settled_note": given.note, "refund_error": None}
-    if given.already:
-        changes["given_otherwise"] = amount
-    else:
-        changes["ask_again_at"] = now + timedelta(seconds=ask_again_after)
-    await tx.execute(update(_returns).where(_returns.c.id == return_id).values(**changes))
-    if given.already:
-        return await refunded(tx, [return_id], now)
-    await _ask_for_refunds(tx, [return_id])
-    return Outcome(changed={held.row.order_id})
-
-
 async def ask_again(tx: AsyncConnection, now: datetime, *, ask_again_after: float, limit: int = 200) -> int:
     """Repeat the refunds that were asked for long ago and never answered; how many."""
     due = select(_returns.c.id).where(_returns.c.ask_again_at <= now).order_by(_returns.c.ask_again_at)
@@ -234,7 +179,7 @@ async def ask_again(tx: AsyncConnection, now: datetime, *, ask_again_after: floa
     if overdue:
         later = now + timedelta(seconds=ask_again_after)
         await tx.execute(update(_returns).where(_returns.c.id.in_(overdue)).values(ask_again_at=later))
-        await _ask_for_refunds(tx, overdue)
+        await ask_for_refunds(tx, overdue)
     return len(overdue)
 
 
@@ -267,7 +212,8 @@ def _check_units(wanted: Units, lines: Mapping[str, Row[Any]], already: Units) -
             raise Rejected("INVALID", "More than can be returned of this line.", ["lines"])
 
 
-def _refund(order: Row[Any], lines: Mapping[str, Row[Any]], units: Units, fee: int, reason: ReturnReason) -> int:
+def worth(order: Row[Any], lines: Mapping[str, Row[Any]], units: Units, fee: int, reason: ReturnReason) -> int:
+    """What is given back when these units have come back."""
     sent = [Sent(id, count, lines[id].unit_price) for id, count in units.items()]
     whole = all(units.get(id, 0) == line.quantity for id, line in lines.items())
     return rules.refund(sent, fee, shipping=order.shipping, whole_order=whole, reason=reason)
@@ -277,7 +223,8 @@ async def _order_lines(tx: AsyncConnection, order_ids: Sequence[str]) -> dict[st
     return {row.id: row for row in await tx.execute(select(_lines).where(_lines.c.order_id.in_(order_ids)))}
 
 
-async def _hold(tx: AsyncConnection, return_ids: Iterable[str]) -> dict[str, Held]:
+async def hold(tx: AsyncConnection, return_ids: Iterable[str]) -> dict[str, Held]:
+    """Those of these returns that there are, locked, their orders first."""
     ids = sorted(set(return_ids))
     if not ids:
         return {}
@@ -301,7 +248,7 @@ async def _hold(tx: AsyncConnection, return_ids: Iterable[str]) -> dict[str, Hel
 
 
 async def _hold_as_seller(tx: AsyncConnection, who: Identity, return_id: str) -> Held:
-    held = (await _hold(tx, [return_id])).get(return_id)
+    held = (await hold(tx, [return_id])).get(return_id)
     if held is None or not await _sells(tx, who, held.row.partner_id):
         raise Rejected("NOT_FOUND", "You have no such return.", ["id"])
     return held
@@ -375,7 +322,8 @@ async def _tell(tx: AsyncConnection, return_ids: Sequence[str]) -> None:
     await outbox.record(tx, models.outbox, SOURCE, events)
 
 
-async def _ask_for_refunds(tx: AsyncConnection, return_ids: Sequence[str]) -> None:
+async def ask_for_refunds(tx: AsyncConnection, return_ids: Sequence[str]) -> None:
+    """Ask payments to give back what these returns are worth now."""
     lines = await lines_of(tx, return_ids)
     events: list[EventData] = [
         RefundRequested(

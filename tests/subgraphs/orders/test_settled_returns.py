@@ -100,7 +100,10 @@ async def test_refused_again_it_waits_for_another_word(on_sqlite: Delivered) -> 
     on_sqlite.shop.clock.forward(seconds=31)
     await on_sqlite.shop.sweeper.sweep()
     assert [each.amount for each in await on_sqlite.refunds()] == [17_000, 9_000, 9_000]
-    await on_sqlite.shop.tell(RefundRejected(return_id=bare(id), code="NOT_ALLOWED", message="no"))
+    old = RefundRejected(return_id=bare(id), code="REFUND_EXCEEDS_BALANCE", message="no", amount=17_000)
+    await on_sqlite.shop.tell(old)
+    assert (await on_sqlite.see())["returns"][0]["refundError"] is None, "said of what is not asked for any more"
+    await on_sqlite.shop.tell(RefundRejected(return_id=bare(id), code="NOT_ALLOWED", message="no", amount=9_000))
     assert (await on_sqlite.see())["returns"][0]["refundError"] == "NOT_ALLOWED: no"
     assert (await settle(on_sqlite, id, "0", already=True))["return"]["status"] == "REFUNDED"
 
