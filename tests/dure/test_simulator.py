@@ -65,3 +65,6 @@ async def test_what_cannot_be_done_says_why(tmp_path: Path) -> None:
     code, told = await simulate(shop, "simulator", "clear")
     assert code == 1
     assert "dure up" in told
+    code, told = await simulate(shop, "simulator", "fault", "error", "--code", "nonsense")
+    assert code == 1
+    assert "api_error" in told
