@@ -90,11 +90,15 @@ class Uploads:
 
         Raises Rejected NOT_FOUND (nothing was sent) or INVALID.
         """
-        mine = self._table.c.id.in_(ids) & (self._table.c.owner_id == owner_id) & (self._table.c.status == "PENDING")
+        mine = self._table.c.id.in_(ids) & (self._table.c.owner_id == owner_id)
+        unused = self._table.c.status.in_(("PENDING", "READY"))
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(self._table).where(mine))).all()
+            rows = (await connection.execute(select(self._table).where(mine, unused))).all()
         for row in rows:
-            await self._check(row)
+            if row.status == "PENDING":
+                await self._check(row)
+            else:  # killed in the middle, or sent once more
+                await self._store.discard([f"uploads/{row.id}"])
 
     async def _check(self, row: Any) -> None:
         try:
@@ -119,6 +123,7 @@ class Uploads:
         ready = {"status": "READY", "url": url, "width": picture.width, "height": picture.height}
         pending = update(self._table).where(self._table.c.id == id, self._table.c.status == "PENDING")
         await self._database.run(lambda tx: tx.execute(pending.values(ready)))
+        failpoint("media.after_check")
         # What was sent may say where it was taken: nobody needs it any more.
         await self._store.discard([f"uploads/{id}"])
 

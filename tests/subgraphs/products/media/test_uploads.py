@@ -156,7 +156,7 @@ async def test_nothing_but_pictures_is_served(in_folder: Gallery, name: str) -> 
     assert (await in_folder.shown(f"https://shop.example/media/{name}")).status_code == 404
 
 
-@pytest.mark.parametrize("place", ["media.after_publish", "media.after_discard"])
+@pytest.mark.parametrize("place", ["media.after_publish", "media.after_check", "media.after_discard"])
 async def test_what_was_interrupted_is_done_again(
     in_folder: Gallery, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -170,12 +170,13 @@ async def test_what_was_interrupted_is_done_again(
     upload = await in_folder.upload(picture())
     media = in_folder.media()
     monkeypatch.setattr(module, "failpoint", stop)
-    if place.endswith("publish"):
+    if place != "media.after_discard":
         with pytest.raises(Killed):
             await media.prepare(in_folder.world.seller, [bare(upload)])
-        assert await statuses(in_folder.world) == ["PENDING"]
+        assert await statuses(in_folder.world) == ["PENDING" if place.endswith("publish") else "READY"]
         monkeypatch.undo()
         assert (await in_folder.enter(upload))["userErrors"] == []
+        assert list((in_folder.folder / "uploads").iterdir()) == [], "what was sent is gone"
     else:
         in_folder.world.clock.move(timedelta(days=2))
         with pytest.raises(Killed):
