@@ -65,6 +65,7 @@ ALONE = (
     "paymentConfirm",
     "paymentMethodRegister",
     "refundCreate",
+    "payoutRequest",
 )
 """Log-in and payment: one a request, so that nobody tries many at once."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Annotated
 
 import strawberry
 from strawberry.federation.schema_directives import Authenticated
@@ -145,14 +146,21 @@ class Mutation(SettlingMutations):
         idempotency_key: str,
         amount: Decimal | None = strawberry.UNSET,
         refund_account: RefundAccountInput | None = strawberry.UNSET,
+        partner_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(description="The seller who bears it. None: all, in proportion to what is left."),
+        ] = strawberry.UNSET,
     ) -> RefundPayload:
         context = info.context
         context.identity.require_scope("refunds:write")
         try:
+            partner = local_id("Partner", partner_id, field=["partnerId"]) if partner_id else None
             payment = local_id("Payment", payment_id, field=["paymentId"])
             part = amount if isinstance(amount, Decimal) else None
             account = _account(refund_account) if refund_account else None
-            made = await context.service.refund(context.identity, payment, part, reason, account, idempotency_key)
+            made = await context.service.refund(
+                context.identity, payment, part, reason, account, idempotency_key, partner
+            )
         except (Rejected, RejectedTogether) as error:
             return RefundPayload(refund=None, user_errors=errors_of(error))
         return await _refund(info, made)

@@ -36,6 +36,7 @@ from subgraphs.payments.provider import Provider
 from subgraphs.payments.reconciling import Reconciler
 from subgraphs.payments.refunding import Refunder, RefundJob
 from subgraphs.payments.settings import Settings
+from subgraphs.payments.settling.bearing import bear
 from subgraphs.payments.settling.bookkeeper import Bookkeeper
 from subgraphs.payments.settling.closing import Closing
 from subgraphs.payments.settling.payouts import Payouts
@@ -109,8 +110,12 @@ class Service:
         reason: str,
         account: Account | None,
         key: str,
+        partner_id: str | None = None,
     ) -> str:
-        """Give back a part or (``amount`` None) all that is left; the refund's id. Raises Rejected, AccessDenied."""
+        """Give back a part or (``amount`` None) all that is left; the refund's id. Raises Rejected, AccessDenied.
+
+        ``partner_id``: the seller who bears it; None: all bear it, in proportion to what is left.
+        """
         identity.require_scope("refunds:write")
         idempotency.check_key(key)
         _check_text(reason, MAX_REASON, "reason")
@@ -122,6 +127,7 @@ class Service:
             "amount": None if amount is None else str(amount),
             "reason": reason,
             "account": given,
+            **({"partnerId": partner_id} if partner_id else {}),
         }
         request = Request(f"{identity.user_id}:refundCreate", key, body, new_ulid())
 
@@ -141,6 +147,8 @@ class Service:
             refund = effects.refund(row, minor, reason, automatic=False, account=sealed)
             job = await self.refunder.begin(tx, refund, row, effects)
             await effects.write(tx)
+            if partner_id is not None:
+                await bear(tx, refund, row, partner_id)
             await idempotency.answer(tx, models.idempotency, [(request, refund["id"])])
             return refund["id"], job
 

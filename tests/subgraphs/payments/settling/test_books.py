@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 from sqlalchemy.dialects import sqlite
 
 from messaging.events.orders import PaymentCancelRequested
-from subgraphs.kit.ids import new_ulid
+from subgraphs.kit.ids import global_id, new_ulid
 from subgraphs.payments.models import ledger, payments, seller_entries, transfers
 from subgraphs.payments.settling import bookkeeper, reading, totals
 from tests.subgraphs.payments.conftest import request
-from tests.subgraphs.payments.settling.conftest import Market
+from tests.subgraphs.payments.settling.conftest import Market, Seller
 from tests.subgraphs.payments.test_buyer_pays import issue
 
 
@@ -73,6 +74,35 @@ async def test_a_refund_that_names_no_goods_is_borne_by_all(market: Market) -> N
     assert sorted(row["gross"] for row in entries) == [-2_000, -1_000, 3_000, 6_000]
     assert (await market.trial())["shop_income"] == (1_000, 3_000)
     assert await market.audit() == []
+
+
+async def test_an_operator_names_the_seller_who_bears_a_refund(market: Market) -> None:
+    """As far as his goods go; one who sold nothing of it bears nothing, and nothing is refunded."""
+    query = """mutation($payment: ID!, $partner: ID, $amount: Decimal, $key: String!) {
+      refundCreate(paymentId: $payment, partnerId: $partner, amount: $amount, reason: "파손", idempotencyKey: $key) {
+        refund { status } userErrors { code field } } }"""
+    one, other, stranger = await market.seller(), await market.seller(), await market.seller()
+    order = await market.sale((one, 6_000), (other, 6_000), shipping=3_000)
+    payment = global_id("Payment", (await market.world.payment_of(order.order_id))["id"])
+
+    async def refund(seller: Seller | None, amount: int, key: str) -> list[dict[str, Any]]:
+        partner = seller.global_id if seller else "nonsense"
+        given = {"payment": payment, "partner": partner, "amount": str(amount), "key": key}
+        answer = await market.ask(query, scopes=["refunds:write"], **given)
+        errors: list[dict[str, Any]] = answer["data"]["refundCreate"]["userErrors"]
+        return errors
+
+    for nobody in (stranger, None):
+        assert await refund(nobody, 1_000, "nobody") == [{"code": "NOT_FOUND", "field": ["partnerId"]}]
+    assert await refund(one, 2_000, "k") == await refund(one, 2_000, "k") == []
+    assert (await refund(other, 2_000, "k"))[0]["code"] == "IDEMPOTENCY_CONFLICT"
+    await market.booked()
+    assert (await market.balance(one), await market.balance(other)) == ((3_560, 0, 0), (5_340, 0, 0))
+    assert await refund(one, 5_000, "more") == []
+    await market.booked()
+    assert (await market.balance(one), await market.balance(other)) == ((0, 0, 0), (5_340, 0, 0))
+    assert (await market.trial())["shop_income"] == (1_000, 3_000)
+    assert await market.world.audit() == []
 
 
 async def test_a_deposit_that_the_bank_took_back_earns_nothing_until_it_comes_again(market: Market) -> None:
