@@ -79,6 +79,7 @@ class OrderFilter(Struct, kw_only=True, rename="camel"):
     placed_to: datetime | UnsetType | None = UNSET
     source: list[OrderSource] | UnsetType | None = UNSET
     partner_id: str | UnsetType | None = UNSET
+    refund_refused: bool | UnsetType | None = UNSET
 
 
 class PartnerOrderOrderLinesTotal(Struct, frozen=True, rename="camel"):
