@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +42,32 @@ async def test_an_idle_batcher_runs_one_at_once_and_what_comes_meanwhile_togethe
     assert await asyncio.gather(*waiting) == ["kept 2", "kept 4", "kept 6", "kept 8", "kept 10"]
     assert books.batches == [[2], [4, 6, 8], [10]]
     assert await together.submit(12) == "kept 12", "an idle batcher starts again"
+
+
+async def test_after_a_batch_the_next_gathers_until_the_time_is_up_or_it_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch took an hour, so the next has an hour to gather; it begins when nothing more would go into it."""
+    now = 0.0
+    monkeypatch.setattr("db.batching.REST_SECONDS", 3600.0)
+    monkeypatch.setattr("db.batching.time", SimpleNamespace(monotonic=lambda: now))
+
+    class Slow(Books):
+        async def run(self, commands: Sequence[int]) -> list[str | Exception]:
+            nonlocal now
+            now += 3600.0
+            return await super().run(commands)
+
+    books = Slow()
+    together = GroupCommit(books.run, limit=3)
+    await together.submit(2)
+    waiting = [asyncio.create_task(together.submit(each)) for each in (4, 6)]
+    done, _ = await asyncio.wait(waiting, timeout=0.05)
+    assert (done, books.batches) == (set(), [[2]])
+    await asyncio.wait_for(asyncio.gather(*waiting, together.submit(8)), 10)
+    now += 3600.0
+    await asyncio.wait_for(together.submit(10), 10)
+    assert books.batches == [[2], [4, 6, 8], [10]]
 
 
 async def test_each_gets_its_own_answer() -> None:
