@@ -78,11 +78,12 @@ class Database:
             with telemetry.span("transaction"):
                 async with self._writer.begin() as connection:
                     deadline.check()  # it may have waited long for the connection
-                    opened = connection.info[_OPEN] = _Open(self)
+                    info = connection.info  # asked of a connection that was lost, it would raise
+                    opened = info[_OPEN] = _Open(self)
                     try:
                         yield connection
                     finally:
-                        connection.info.pop(_OPEN, None)
+                        info.pop(_OPEN, None)
                     deadline.check()
             deadline.lasting()
             outcome = "committed"

@@ -180,6 +180,24 @@ async def test_a_database_that_is_away_is_told_from_a_wrong_statement(
         assert is_away(gone.value)
 
 
+async def test_a_cancelled_transaction_ends_as_cancelled(server_database_url: str) -> None:
+    """Cancelled in the middle of a statement, which costs the connection: no other error takes the place of that."""
+    async with Database(server_database_url) as database:
+        sleep = "pg_sleep" if database.dialect == "postgresql" else "sleep"
+        began = asyncio.Event()
+
+        async def work(tx: AsyncConnection) -> None:
+            began.set()
+            await tx.execute(text(f"SELECT {sleep}(1)"))
+
+        task = asyncio.create_task(database.run(work))
+        await began.wait()
+        await asyncio.wait([task], timeout=0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 @pytest.fixture
 def own_postgres() -> Iterator[servers.Restartable]:
     """A PostgreSQL that a test may stop."""
