@@ -1,6 +1,6 @@
 # Each target says in one line what it is for: `make help`.
 SHELL := /bin/bash
-PYTHON ?= python3
+PYTHON ?= $(shell scripts/fastest_python.sh)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -30,10 +30,12 @@ check: install ## Lint, types (mypy strict), import contracts
 install: $(STAMP) $(EXPLORER) ## Make .venv and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "dure needs Python 3.11 or newer; $(PYTHON) was not found (set PYTHON=...)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dure needs Python 3.11 or newer; $$($(PYTHON) --version) was found (set PYTHON=...)"; exit 1; }
+	@test -x $(BIN)/python || { \
+		python="$(PYTHON)"; \
+		command -v "$${python:-none}" >/dev/null || { echo "dure needs Python 3.11 or newer with its venv module; none was found (set PYTHON=...)"; exit 1; }; \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dure needs Python 3.11 or newer; $$("$$python" --version) was found (set PYTHON=...)"; exit 1; }; \
+		"$$python" -m venv $(VENV); }
 	@echo "Installing into $(VENV) (first time: about two minutes) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
