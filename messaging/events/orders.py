@@ -101,7 +101,7 @@ class DeliveryCancelRequested(EventData, frozen=True, kw_only=True):
 
 
 class OrderPlaced(EventData, frozen=True, kw_only=True):
-    """An order exists; its saga has begun. Tells the others who owns it."""
+    """An order exists. Step 1 of its saga, as StockReservationRequested is when it is repeated; tells who owns it."""
 
     type = "dure.orders.order_placed.v1"
     subject = "order_id"
@@ -112,6 +112,7 @@ class OrderPlaced(EventData, frozen=True, kw_only=True):
     total: int
     currency: str
     lines: tuple[OrderLineFacts, ...]
+    claim_id: str | None = None
 
 
 class OrderPaid(EventData, frozen=True, kw_only=True):

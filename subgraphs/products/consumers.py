@@ -20,6 +20,7 @@ from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
 from messaging.events.orders import (
     OrderConfirmed,
     OrderPaid,
+    OrderPlaced,
     ReturnChanged,
     StockCommitRequested,
     StockReleaseRequested,
@@ -40,13 +41,17 @@ VARIANT = models.ProductVariant.__table__
 PURCHASE = models.Purchase.__table__
 RECEIVED = models.ReceivedOrder.__table__
 Hook = Callable[[], None]
+ReservationWanted = OrderPlaced | StockReservationRequested
+"""An order's first request for stock comes with the news of it."""
 
 
 def handlers(shop: Shop) -> Mapping[type[EventData], Handler]:
     """A handler for every event type that products consumes."""
     steps = StockSteps(shop)
+    reserve = steps.reserve
     return {
-        StockReservationRequested: steps.reserve,
+        OrderPlaced: reserve,
+        StockReservationRequested: reserve,
         StockCommitRequested: steps.commit,
         StockReleaseRequested: steps.release,
         ReturnChanged: steps.returned,
@@ -66,7 +71,7 @@ class StockSteps:
         self._shop = shop
         self._telling: set[asyncio.Task[None]] = set()
 
-    async def reserve(self, tx: AsyncConnection, events: Sequence[Event[StockReservationRequested]]) -> Hook:
+    async def reserve(self, tx: AsyncConnection, events: Sequence[Event[ReservationWanted]]) -> Hook:
         ttl, now = timedelta(seconds=self._shop.settings.reservation_ttl_seconds), self._shop.now()
         on_claims = [event for event in events if event.data.claim_id is not None]
         others = [event.data for event in events if event.data.claim_id is None]

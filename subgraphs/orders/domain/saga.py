@@ -1,4 +1,4 @@
-"""The saga: reserve stock, charge, request delivery, commit the stock; and how to take it all back.
+"""The saga: reserve stock; charge; request delivery and commit the stock; and how to take it all back.
 
 ``decide`` has two parts. An answer of another subgraph changes the phase of one step (``_note``). Then what to ask for
 next follows from the phases alone (``_advance``), so it does not matter in which order answers came, or how often.
@@ -228,12 +228,12 @@ def _advance(saga: Saga) -> tuple[Saga, tuple[Ask, ...]]:
 
 
 def _forward(saga: Saga) -> tuple[Saga, tuple[Ask, ...]]:
-    for step in StepName:
-        phase = saga.phases[step]
-        if phase is Phase.IDLE:
-            return saga.with_phase(step, Phase.REQUESTED), (REQUEST[step],)
-        if phase is not Phase.DONE:
-            return saga, ()
+    for steps in ((STOCK,), (PAYMENT,), (DELIVERY, COMMIT)):
+        begun = [step for step in steps if saga.phases[step] is Phase.IDLE]
+        for step in begun:
+            saga = saga.with_phase(step, Phase.REQUESTED)
+        if any(saga.phases[step] is not Phase.DONE for step in steps):
+            return saga, tuple(REQUEST[step] for step in begun)
     paid = OrderStatus.PAID if saga.status in UNSETTLED else saga.status
     status = _further(paid, saga.progress) if saga.progress else paid
     return replace(saga, status=status), (Ask.TELL_PAID,) if saga.status in UNSETTLED else ()

@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.bulk import insert_rows
 from db.failpoints import failpoint
 from messaging import outbox
-from messaging.events import EventData
 from subgraphs.kit import idempotency
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.ids import new_ulid
@@ -282,9 +281,9 @@ def _line_rows(order_id: str, priced: Priced) -> list[dict[str, Any]]:
 async def _write(tx: AsyncConnection, new: Sequence[_NewOrder]) -> None:
     if not new:
         return
-    events: list[EventData] = []
-    for each in new:
-        events += telling.placed(SimpleNamespace(**each.order), [SimpleNamespace(**line) for line in each.lines])
+    events = [
+        telling.placed(SimpleNamespace(**each.order), [SimpleNamespace(**line) for line in each.lines]) for each in new
+    ]
     await insert_rows(tx, models.orders, [each.order for each in new])
     await insert_rows(tx, models.order_lines, [line for each in new for line in each.lines])
     await insert_rows(tx, models.sagas, [each.saga for each in new])

@@ -76,19 +76,17 @@ def order_name(lines: Sequence[Any]) -> str:
     return first if len(lines) == 1 else f"{first} (+{len(lines) - 1})"
 
 
-def placed(order: Any, lines: Sequence[Any]) -> list[EventData]:
-    """What is told of a new order."""
-    return [
-        OrderPlaced(
-            order_id=order.id,
-            order_number=order.number,
-            buyer_id=order.buyer_id,
-            total=order.total,
-            currency=order.currency,
-            lines=facts(lines),
-        ),
-        _reservation(order, lines),
-    ]
+def placed(order: Any, lines: Sequence[Any]) -> EventData:
+    """What is told of a new order; products takes it for the request to reserve."""
+    return OrderPlaced(
+        order_id=order.id,
+        order_number=order.number,
+        buyer_id=order.buyer_id,
+        total=order.total,
+        currency=order.currency,
+        lines=facts(lines),
+        claim_id=order.claim_id,
+    )
 
 
 def confirmed(order: Any, lines: Sequence[Any]) -> EventData:
