@@ -36,7 +36,8 @@ _JOINED = VARIANT.join(PRODUCT, PRODUCT.c.id == VARIANT.c.product_id).outerjoin(
 )
 
 
-_PURCHASABLE = select(VARIANT.c.id).select_from(_JOINED).where(among(VARIANT.c.id, "variants"), purchasable())
+_PURCHASABLE = select(VARIANT.c.id, purchasable()).select_from(_JOINED).where(among(VARIANT.c.id, "variants"))
+"""What can be bought is a column, not a condition: SQLite would begin with all products that are published."""
 
 
 async def purchasable_variants(tx: AsyncConnection, variant_ids: Iterable[str]) -> set[str]:
@@ -44,7 +45,8 @@ async def purchasable_variants(tx: AsyncConnection, variant_ids: Iterable[str]) 
     wanted = sorted(set(variant_ids))
     found: set[str] = set()
     for start in range(0, len(wanted), CHUNK):
-        found |= set((await tx.execute(_PURCHASABLE, {"variants": wanted[start : start + CHUNK]})).scalars())
+        rows = (await tx.execute(_PURCHASABLE, {"variants": wanted[start : start + CHUNK]})).all()
+        found |= {variant for variant, good in rows if good}
     return found
 
 

@@ -8,10 +8,9 @@ reservations by order id, then levels by variant id.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import orjson
 import structlog
@@ -19,7 +18,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import among, insert_rows
+from db.bulk import among, insert_new_keys, insert_rows
 from db.statements import insert_ignore, skip_locked
 from messaging.events import EventData
 from messaging.events.orders import StockReservationRequested
@@ -42,6 +41,7 @@ log = structlog.get_logger()
 RESERVATION = Reservation.__table__
 LINE = ReservationLine.__table__
 State = ReservationState
+Decided = Row[str, str, str | None, datetime]
 
 
 @dataclass(slots=True)
@@ -57,13 +57,12 @@ async def reserve(
 ) -> Outcome:
     """Step 1: hold what each order wants for ``ttl``, all of it or nothing."""
     by_order = {request.order_id: request for request in requests}
-    mine = new_ulid()
-    await open_reservations(tx, by_order, State.HELD, mine, now, now + ttl)
-    rows = await lock_reservations(tx, by_order)
+    opened = await open_reservations(tx, by_order, State.HELD, now, now + ttl)
+    known = await decided(tx, by_order.keys() - opened)
     new = [
-        Wanted(order_id, sum_lines((line.variant_id, line.quantity) for line in by_order[order_id].lines))
-        for order_id in by_order
-        if rows[order_id].claim == mine
+        Wanted(order_id, sum_lines((line.variant_id, line.quantity) for line in request.lines))
+        for order_id, request in by_order.items()
+        if order_id in opened
     ]
     wanted = {variant for order in new for variant in order.units}
     levels = await lock_levels(tx, wanted)
@@ -78,14 +77,30 @@ async def reserve(
     await add_lines(tx, served)
     await apply(tx, levels, changes, now)
     await refuse(tx, short, now)
-    answers = [
-        refusal(order_id, short[order_id]) if order_id in short else answer_again(rows[order_id])
-        for order_id in (request.order_id for request in requests)
+    asked = [request.order_id for request in requests]
+    return Outcome(answers(asked, opened, short, known, now + ttl), {change.variant_id for change in changes})
+
+
+def answers(
+    orders: Iterable[str],
+    opened: Set[str],
+    short: Mapping[str, Mapping[str, int]],
+    known: Mapping[str, Decided],
+    until: datetime,
+) -> list[EventData]:
+    """What the requests are told: of those ``opened`` now that they are ``short`` of something or held ``until`` then,
+    of the others what was decided before."""
+    return [
+        answer_again(known[each])
+        if each not in opened
+        else refusal(each, short[each])
+        if each in short
+        else StockReserved(order_id=each, expires_at=until)
+        for each in orders
     ]
-    return Outcome(answers, {change.variant_id for change in changes})
 
 
-def answer_again(row: Row[Any]) -> EventData:
+def answer_again(row: Decided) -> EventData:
     if row.state == State.REJECTED.value:
         return refusal(row.order_id, orjson.loads(row.shortages or "{}"))
     if row.state == State.RELEASED.value:
@@ -102,12 +117,10 @@ def refusal(order_id: str, short: Mapping[str, int]) -> StockRejected:
 
 async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> Outcome:
     """Step 4: what the orders hold is sold. A hold that has ended is taken anew if the units are still there."""
-    await open_reservations(
-        tx, order_ids, State.RELEASED, new_ulid(), now, now
-    )  # an order that held nothing never will
-    rows = await lock_reservations(tx, order_ids)
-    held = _in_state(rows, State.HELD)
-    ended = _in_state(rows, State.EXPIRED)
+    await open_reservations(tx, order_ids, State.RELEASED, now, now)  # an order that held nothing never will
+    states = await lock_reservations(tx, order_ids)
+    held = _in_state(states, State.HELD)
+    ended = _in_state(states, State.EXPIRED)
     lines = await _lines(tx, [*held, *ended])
     levels = await lock_levels(tx, (variant for units in lines.values() for variant in units))
     changes = [
@@ -125,7 +138,7 @@ async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -
     await apply(tx, levels, changes + taken, now)
     await _set_state(tx, [*held, *(order.order_id for order in served)], State.COMMITTED, now)
     await _set_state(tx, lost, State.RELEASED, now)
-    refused = dict.fromkeys(_in_state(rows, State.RELEASED, State.REJECTED), "released")
+    refused = dict.fromkeys(_in_state(states, State.RELEASED, State.REJECTED), "released")
     refused |= dict.fromkeys(lost, "expired")
     answers: list[EventData] = [
         StockCommitRejected(order_id=order_id, reason=refused[order_id])
@@ -138,12 +151,12 @@ async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -
 
 async def release(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> Outcome:
     """Compensation of step 1, or of step 4 while the goods are here; also before the order's reservation request."""
-    await open_reservations(tx, order_ids, State.RELEASED, new_ulid(), now, now)
-    rows = await lock_reservations(tx, order_ids)
-    keeping = _in_state(rows, State.HELD, State.COMMITTED)
-    touched = await _give_back(tx, {order_id: rows[order_id] for order_id in keeping}, now)
-    await _set_state(tx, [*keeping, *_in_state(rows, State.EXPIRED, State.REJECTED)], State.RELEASED, now)
-    sent = set(_in_state(rows, State.SHIPPED))
+    await open_reservations(tx, order_ids, State.RELEASED, now, now)
+    states = await lock_reservations(tx, order_ids)
+    keeping = _in_state(states, State.HELD, State.COMMITTED)
+    touched = await _give_back(tx, {order_id: states[order_id] for order_id in keeping}, now)
+    await _set_state(tx, [*keeping, *_in_state(states, State.EXPIRED, State.REJECTED)], State.RELEASED, now)
+    sent = set(_in_state(states, State.SHIPPED))
     if sent:
         # Not answered: the units are not free again, and saying so would end an order that has its goods.
         log.error("stock.release_after_shipping", orders=sorted(sent))
@@ -163,15 +176,15 @@ async def due(tx: AsyncConnection, now: datetime, limit: int) -> list[str]:
 async def expire(tx: AsyncConnection, now: datetime, order_ids: Sequence[str]) -> Outcome:
     """Release those of the holds that have ended; not those that another transaction is selling or releasing."""
     query = (
-        select(RESERVATION)
+        select(RESERVATION.c.order_id, RESERVATION.c.state)
         .where(RESERVATION.c.state == State.HELD.value, RESERVATION.c.expires_at <= now)
         .where(RESERVATION.c.order_id.in_(order_ids))
         .order_by(RESERVATION.c.order_id)
     )
-    rows = {row.order_id: row for row in await tx.execute(skip_locked(query))}
-    touched = await _give_back(tx, rows, now)
-    await _set_state(tx, rows, State.EXPIRED, now)
-    return Outcome([StockReleased(order_id=order_id, reason="expired") for order_id in rows], touched)
+    states = dict((await tx.execute(skip_locked(query))).all())
+    touched = await _give_back(tx, states, now)
+    await _set_state(tx, states, State.EXPIRED, now)
+    return Outcome([StockReleased(order_id=order_id, reason="expired") for order_id in states], touched)
 
 
 async def give_up(tx: AsyncConnection, order_id: str, now: datetime) -> None:
@@ -181,13 +194,13 @@ async def give_up(tx: AsyncConnection, order_id: str, now: datetime) -> None:
 
 async def ship(tx: AsyncConnection, order_ids: Iterable[str], now: datetime) -> None:
     """The goods of these orders have left the warehouse. Told twice, or of an order unknown here: nothing."""
-    rows = await lock_reservations(tx, order_ids)
-    leaving = _in_state(rows, State.HELD, State.COMMITTED)
+    states = await lock_reservations(tx, order_ids)
+    leaving = _in_state(states, State.HELD, State.COMMITTED)
     lines = await _lines(tx, leaving)
     levels = await lock_levels(tx, (variant for units in lines.values() for variant in units))
     changes = []
     for order_id in leaving:
-        held = rows[order_id].state == State.HELD.value
+        held = states[order_id] == State.HELD.value
         for variant, units in lines[order_id].items():
             reserved, allocated = (-units, 0) if held else (0, -units)
             changes.append(
@@ -197,12 +210,12 @@ async def ship(tx: AsyncConnection, order_ids: Iterable[str], now: datetime) -> 
     await _set_state(tx, leaving, State.SHIPPED, now)
 
 
-async def _give_back(tx: AsyncConnection, rows: Mapping[str, Row[Any]], now: datetime) -> set[str]:
-    lines = await _lines(tx, rows)
+async def _give_back(tx: AsyncConnection, states: Mapping[str, str], now: datetime) -> set[str]:
+    lines = await _lines(tx, states)
     levels = await lock_levels(tx, (variant for units in lines.values() for variant in units))
     changes = []
     for order_id, units_of in lines.items():
-        held = rows[order_id].state == State.HELD.value
+        held = states[order_id] == State.HELD.value
         for variant, units in units_of.items():
             reserved, allocated = (-units, 0) if held else (0, -units)
             changes.append(
@@ -213,34 +226,51 @@ async def _give_back(tx: AsyncConnection, rows: Mapping[str, Row[Any]], now: dat
 
 
 async def open_reservations(
-    tx: AsyncConnection, orders: Iterable[str], state: ReservationState, mine: str, now: datetime, until: datetime
-) -> None:
-    """Write the reservations that do not exist yet; another transaction that writes the same one is waited for."""
+    tx: AsyncConnection, orders: Iterable[str], state: ReservationState, now: datetime, until: datetime
+) -> set[str]:
+    """Write the reservations that do not exist yet; which these are. One that another transaction writes at the same
+    moment is waited for."""
+    mine, wanted = new_ulid(), sorted(set(orders))
     new = {"state": state.value, "claim": mine, "expires_at": until, "created_at": now, "updated_at": now}
-    await insert_ignore(tx, RESERVATION, [{"order_id": order_id, **new} for order_id in sorted(set(orders))])
+    if tx.dialect.name in ("postgresql", "sqlite"):
+        return await insert_new_keys(tx, RESERVATION, wanted, new)
+    await insert_ignore(tx, RESERVATION, [{"order_id": order_id, **new} for order_id in wanted])
+    return set((await tx.execute(_OPENED, {"orders": wanted, "mine": mine})).scalars())
 
 
+_ASKED = among(RESERVATION.c.order_id, "orders")
+_OPENED = select(RESERVATION.c.order_id).where(_ASKED, RESERVATION.c.claim == bindparam("mine"))
 _LOCK = (
-    select(RESERVATION)
-    .where(among(RESERVATION.c.order_id, "orders"))
+    select(RESERVATION.c.order_id, RESERVATION.c.state).where(_ASKED).order_by(RESERVATION.c.order_id).with_for_update()
+)
+_DECIDED = (
+    select(RESERVATION.c.order_id, RESERVATION.c.state, RESERVATION.c.shortages, RESERVATION.c.expires_at)
+    .where(_ASKED)
     .order_by(RESERVATION.c.order_id)
     .with_for_update()
 )
-_LINES = select(LINE).where(among(LINE.c.order_id, "orders")).order_by(LINE.c.order_id, LINE.c.variant_id)
-_SET_STATE = (
-    update(RESERVATION)
-    .where(among(RESERVATION.c.order_id, "orders"))
-    .values(state=bindparam("b_state"), updated_at=bindparam("b_now"))
+_LINES = (
+    select(LINE.c.order_id, LINE.c.variant_id, LINE.c.quantity)
+    .where(among(LINE.c.order_id, "orders"))
+    .order_by(LINE.c.order_id, LINE.c.variant_id)
 )
+_SET_STATE = update(RESERVATION).where(_ASKED).values(state=bindparam("b_state"), updated_at=bindparam("b_now"))
 
 
-async def lock_reservations(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, Row[Any]]:
-    return {row.order_id: row for row in await tx.execute(_LOCK, {"orders": sorted(set(orders))})}
+async def lock_reservations(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, str]:
+    """The states of those that exist, locked until the transaction ends."""
+    return dict((await tx.execute(_LOCK, {"orders": sorted(set(orders))})).all())
 
 
-def _in_state(rows: Mapping[str, Row[Any]], *states: ReservationState) -> list[str]:
-    wanted = {state.value for state in states}
-    return [order_id for order_id, row in rows.items() if row.state in wanted]
+async def decided(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, Decided]:
+    """Of reservations that were there before what answers their requests again, locked."""
+    wanted = sorted(orders)
+    return {row.order_id: row for row in await tx.execute(_DECIDED, {"orders": wanted})} if wanted else {}
+
+
+def _in_state(states: Mapping[str, str], *which: ReservationState) -> list[str]:
+    wanted = {state.value for state in which}
+    return [order_id for order_id, state in states.items() if state in wanted]
 
 
 async def _lines(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -248,8 +278,8 @@ async def _lines(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, dict[s
     if not wanted:
         return {}
     lines: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in await tx.execute(_LINES, {"orders": wanted}):
-        lines[row.order_id][row.variant_id] = row.quantity
+    for order_id, variant, quantity in (await tx.execute(_LINES, {"orders": wanted})).all():
+        lines[order_id][variant] = quantity
     return lines
 
 

@@ -7,8 +7,8 @@ and the update itself is conditional, so that it can't oversell even if a decisi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Text, Update, bindparam, case, select, text, update
@@ -29,8 +29,7 @@ class Oversold(Exception):
     """A change would have taken a level below zero: rolled back, for it was decided on levels that were not locked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """Units of one variant."""
 
     on_hand: int = 0
@@ -43,8 +42,7 @@ class Level:
         return self.on_hand - self.reserved - self.allocated
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One movement of one variant. ``quantity`` is what the ledger shows: units moved, signed only when adjusted."""
 
     variant_id: str
@@ -57,6 +55,7 @@ class Change:
     reason: str | None = None
 
 
+_NOTHING = Level()
 _LOCK = (
     select(LEVEL.c.variant_id, LEVEL.c.on_hand, LEVEL.c.reserved, LEVEL.c.allocated)
     .where(among(LEVEL.c.variant_id, "variants"))
@@ -70,8 +69,8 @@ async def lock_levels(tx: AsyncConnection, variant_ids: Iterable[str]) -> dict[s
     wanted = sorted(set(variant_ids))
     levels: dict[str, Level] = {}
     for start in range(0, len(wanted), CHUNK):
-        for row in await tx.execute(_LOCK, {"variants": wanted[start : start + CHUNK]}):
-            levels[row.variant_id] = Level(row.on_hand, row.reserved, row.allocated)
+        for variant, *units in (await tx.execute(_LOCK, {"variants": wanted[start : start + CHUNK]})).all():
+            levels[variant] = Level._make(units)
     return levels
 
 
@@ -82,13 +81,11 @@ async def apply(tx: AsyncConnection, levels: Mapping[str, Level], changes: Seque
     sums: dict[str, Level] = {}
     movements = []
     for change in changes:
-        before = sums.get(change.variant_id, Level())
-        total = Level(
-            before.on_hand + change.on_hand, before.reserved + change.reserved, before.allocated + change.allocated
-        )
-        sums[change.variant_id] = total
-        balance = levels.get(change.variant_id, Level()).available + total.available
-        movements.append(_movement(change, balance, now))
+        variant = change.variant_id
+        on_hand, reserved, allocated = sums.get(variant, _NOTHING)
+        total = Level(on_hand + change.on_hand, reserved + change.reserved, allocated + change.allocated)
+        sums[variant] = total
+        movements.append(_movement(change, levels.get(variant, _NOTHING).available + total.available, now))
     variants = sorted(sums)
     for start in range(0, len(variants), CHUNK):
         chunk = {variant: sums[variant] for variant in variants[start : start + CHUNK]}
@@ -98,34 +95,37 @@ async def apply(tx: AsyncConnection, levels: Mapping[str, Level], changes: Seque
     await insert_rows(tx, MOVEMENT, movements)
 
 
-_DELTAS = {
-    "sqlite": "json_extract(value, '$[0]') AS variant, json_extract(value, '$[1]') AS on_hand, "
-    "json_extract(value, '$[2]') AS reserved, json_extract(value, '$[3]') AS allocated FROM json_each(:deltas)",
-    "postgresql": "value ->> 0 AS variant, CAST(value ->> 1 AS bigint) AS on_hand, "
+_UPDATED_AT = LEVEL.c.updated_at.type
+_MOVE_MANY = text(
+    "UPDATE stock_level SET on_hand = stock_level.on_hand + d.on_hand, "
+    "reserved = stock_level.reserved + d.reserved, allocated = stock_level.allocated + d.allocated, "
+    "updated_at = :now FROM (SELECT value ->> 0 AS variant, CAST(value ->> 1 AS bigint) AS on_hand, "
     "CAST(value ->> 2 AS bigint) AS reserved, CAST(value ->> 3 AS bigint) AS allocated "
-    "FROM json_array_elements(CAST(:deltas AS json))",
-}
-_MOVE = {
-    dialect: text(
-        f"UPDATE stock_level SET on_hand = stock_level.on_hand + d.on_hand, "
-        f"reserved = stock_level.reserved + d.reserved, allocated = stock_level.allocated + d.allocated, "
-        f"updated_at = :now FROM (SELECT {deltas}) AS d WHERE stock_level.variant_id = d.variant "
-        f"AND stock_level.reserved + d.reserved >= 0 AND stock_level.allocated + d.allocated >= 0 "
-        f"AND stock_level.on_hand + d.on_hand "
-        f">= stock_level.reserved + d.reserved + stock_level.allocated + d.allocated"
-    ).bindparams(bindparam("deltas", type_=Text()), bindparam("now", type_=LEVEL.c.updated_at.type))
-    for dialect, deltas in _DELTAS.items()
-}
-"""The statement of ``move_units`` with the deltas in one parameter: compiled once, however many variants move."""
+    "FROM json_array_elements(CAST(:deltas AS json))) AS d WHERE stock_level.variant_id = d.variant "
+    "AND stock_level.reserved + d.reserved >= 0 AND stock_level.allocated + d.allocated >= 0 "
+    "AND stock_level.on_hand + d.on_hand >= stock_level.reserved + d.reserved + stock_level.allocated + d.allocated"
+).bindparams(bindparam("deltas", type_=Text()), bindparam("now", type_=_UPDATED_AT))
+"""``move_units`` for PostgreSQL with the deltas in one parameter: compiled once, however many variants move."""
+
+_MOVE_ONE = (
+    "UPDATE stock_level SET on_hand = on_hand + ?1, reserved = reserved + ?2, allocated = allocated + ?3, "
+    "updated_at = ?4 WHERE variant_id = ?5 AND reserved + ?2 >= 0 AND allocated + ?3 >= 0 "
+    "AND on_hand + ?1 >= reserved + ?2 + allocated + ?3"
+)
+"""The same for SQLite, where a statement a row costs less than to take JSON apart."""
 
 
 async def _move(tx: AsyncConnection, deltas: Mapping[str, Level], now: datetime) -> int:
     """Change the levels by ``deltas``; how many could be."""
-    statement = _MOVE.get(tx.dialect.name)
-    if statement is None:
-        return (await tx.execute(move_units(deltas, now))).rowcount
-    rows = [(variant, each.on_hand, each.reserved, each.allocated) for variant, each in deltas.items()]
-    return (await tx.execute(statement, {"deltas": orjson.dumps(rows).decode(), "now": now})).rowcount
+    if tx.dialect.name == "sqlite":
+        process = _UPDATED_AT.dialect_impl(tx.dialect).bind_processor(tx.dialect)
+        at = process(now) if process else now
+        rows = [(*delta, at, variant) for variant, delta in deltas.items()]
+        return (await tx.exec_driver_sql(_MOVE_ONE, rows, {"preserve_rowcount": True})).rowcount
+    if tx.dialect.name == "postgresql":
+        given = orjson.dumps([(variant, *delta) for variant, delta in deltas.items()]).decode()
+        return (await tx.execute(_MOVE_MANY, {"deltas": given, "now": now})).rowcount
+    return (await tx.execute(move_units(deltas, now))).rowcount
 
 
 async def open_levels(tx: AsyncConnection, units: Mapping[str, int], now: datetime) -> None:

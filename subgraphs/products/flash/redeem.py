@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.bulk import among
 from messaging.envelope import Event
 from messaging.events.orders import OrderPaid, StockReservationRequested
-from subgraphs.kit.ids import new_ulid
 from subgraphs.products import stock
 from subgraphs.products.domain import ReservationState, StockMovementType, Wanted, sum_lines
 from subgraphs.products.flash.claims import count_down, kept_by_customer, lock_items, lock_ordered, moved, return_units
@@ -28,12 +27,11 @@ async def reserve(
     requests = {event.data.order_id: event.data for event in events}
     placed = {event.data.order_id: event.time for event in events}
     held = await _lock_claims(tx, requests.values())
-    mine = new_ulid()
-    await stock.open_reservations(tx, requests, ReservationState.HELD, mine, now, now + ttl)
-    rows = await stock.lock_reservations(tx, requests)
+    opened = await stock.open_reservations(tx, requests, ReservationState.HELD, now, now + ttl)
+    known = await stock.decided(tx, requests.keys() - opened)
     good: dict[str, Row[Any]] = {}
     bad: dict[str, dict[str, int]] = {}
-    for order_id in (each for each, row in rows.items() if row.claim == mine):
+    for order_id in sorted(opened):
         request = requests[order_id]
         claim = held.pop(request.claim_id or "", None)
         if claim is not None and _fits(claim, request):
@@ -45,11 +43,8 @@ async def reserve(
     await apply(tx, await lock_levels(tx, (row.variant_id for row in good.values())), moves, now)
     await _mark_ordered(tx, good, placed)
     await stock.refuse(tx, bad, now)
-    answers = [
-        stock.refusal(order_id, bad[order_id]) if order_id in bad else stock.answer_again(rows[order_id])
-        for order_id in (event.data.order_id for event in events)
-    ]
-    return stock.Outcome(answers)
+    asked = [event.data.order_id for event in events]
+    return stock.Outcome(stock.answers(asked, opened, bad, known, now + ttl))
 
 
 async def release(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> tuple[stock.Outcome, dict[str, str]]:
@@ -88,8 +83,8 @@ async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -
 
 async def _take_again(tx: AsyncConnection, claim: Row[Any], now: datetime) -> None:
     item = (await lock_items(tx, [claim.item_id]))[claim.item_id]
-    reservation = (await stock.lock_reservations(tx, [claim.order_id])).get(claim.order_id)
-    if reservation is None or reservation.state != ReservationState.EXPIRED.value:
+    states = await stock.lock_reservations(tx, [claim.order_id])
+    if states.get(claim.order_id) != ReservationState.EXPIRED.value:
         return
     _, kept = await kept_by_customer(tx, item.id)
     taken = set(
@@ -154,5 +149,5 @@ async def _mark_ordered(tx: AsyncConnection, good: Mapping[str, Row[Any]], place
 
 async def _in_state(tx: AsyncConnection, rows: Sequence[Row[Any]], state: ReservationState) -> list[Row[Any]]:
     """Those of the claims whose order's reservation is in ``state`` now: sent goods do not come back."""
-    reservations = await stock.lock_reservations(tx, [row.order_id for row in rows])
-    return [row for row in rows if row.order_id in reservations and reservations[row.order_id].state == state.value]
+    states = await stock.lock_reservations(tx, [row.order_id for row in rows])
+    return [row for row in rows if states.get(row.order_id) == state.value]
