@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.bulk import among
 from db.failpoints import failpoint
 from db.statements import insert_ignore
 from messaging.consumer import Handler
@@ -61,19 +62,26 @@ async def order_placed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Non
         {"order_id": event.data.order_id, "buyer_id": event.data.buyer_id, "paid": False, "finished": False}
         for event in sorted(events, key=lambda each: str(each.data.order_id))
     ]
-    await insert_ignore(tx, deliveries, rows)
+    if await insert_ignore(tx, deliveries, rows) == len(rows):
+        return
     # A cancellation that overtook the order left a row without a buyer.
     wanted = {row["order_id"]: row["buyer_id"] for row in rows}
-    bare = select(deliveries.c.order_id).where(deliveries.c.order_id.in_(wanted), deliveries.c.buyer_id.is_(None))
-    for order_id in (await tx.execute(bare)).scalars().all():
+    for order_id in (await tx.execute(_BARE, {"ids": list(wanted)})).scalars().all():
         unknown = update(deliveries).where(deliveries.c.order_id == order_id, deliveries.c.buyer_id.is_(None))
         await tx.execute(unknown.values(buyer_id=wanted[order_id]))
 
 
+_BARE = select(deliveries.c.order_id).where(among(deliveries.c.order_id, "ids"), deliveries.c.buyer_id.is_(None))
+_PAID = (
+    update(deliveries).where(among(deliveries.c.order_id, "ids"), deliveries.c.buyer_id.is_not(None)).values(paid=True)
+)
+
+
 async def order_paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    await order_placed(tx, events)  # it may be the first that is heard of the order
-    paid = [event.data.order_id for event in events]
-    await tx.execute(update(deliveries).where(deliveries.c.order_id.in_(paid)).values(paid=True))
+    paid = {"ids": sorted({event.data.order_id for event in events})}
+    if (await tx.execute(_PAID, paid)).rowcount < len(paid["ids"]):
+        await order_placed(tx, events)  # it is the first that is heard of some of the orders
+        await tx.execute(_PAID, paid)
 
 
 async def pledge_reserved(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:

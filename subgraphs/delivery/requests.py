@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +23,15 @@ from subgraphs.delivery.domain import WAITING, DeliveryState, ShipmentStatus, ad
 from subgraphs.delivery.models import addresses, deliveries, shipment_lines, shipments
 from subgraphs.kit.ids import new_ulid
 
-Rows = Mapping[str, Row[Any]]
+Decided = Row[str, str | None, str | None]
+Rows = Mapping[str, Decided]
+
+
+class Home(NamedTuple):
+    """An address as it stands now: a parcel goes where its buyer lived when it was ordered."""
+
+    user_id: str
+    address: dict[str, str | None]
 
 
 async def request(tx: AsyncConnection, requests: Sequence[DeliveryRequested], now: datetime) -> list[EventData]:
@@ -34,9 +42,12 @@ async def request(tx: AsyncConnection, requests: Sequence[DeliveryRequested], no
     homes = await _homes(tx, [each.address_id for each in new])
     accepted = [each for each in new if _is_theirs(homes.get(each.address_id), each.buyer_id)]
     made = await _ship(tx, accepted, homes, now)
-    fresh, taken = {each.order_id for each in new}, {each.order_id for each in accepted}
-    await _decide(tx, [(each, each.order_id in taken) for each in new])
-    return [await _answer(tx, states[order_id], made.get(order_id), order_id in fresh) for order_id in wanted]
+    await _decide(tx, new, made)
+    fresh = {each.order_id for each in new}
+    return [
+        _answer(each, made.get(each.order_id)) if each.order_id in fresh else await _again(tx, states[each.order_id])
+        for each in wanted.values()
+    ]
 
 
 async def cancel(tx: AsyncConnection, requests: Sequence[DeliveryCancelRequested]) -> list[EventData]:
@@ -65,98 +76,103 @@ async def cancel(tx: AsyncConnection, requests: Sequence[DeliveryCancelRequested
     ]
 
 
-_LOCK = select(deliveries).where(among(deliveries.c.order_id, "ids")).order_by(deliveries.c.order_id).with_for_update()
-_HOMES = select(addresses).where(among(addresses.c.id, "ids"), addresses.c.deleted_at.is_(None))
+_LOCK = (
+    select(deliveries.c.order_id, deliveries.c.state, deliveries.c.reason)
+    .where(among(deliveries.c.order_id, "ids"))
+    .order_by(deliveries.c.order_id)
+    .with_for_update()
+)
+_SNAPSHOT = ("recipient", "phone", "postal_code", "line1", "line2", "delivery_note")
+_HOMES = select(addresses.c.id, addresses.c.user_id, *(addresses.c[name] for name in _SNAPSHOT)).where(
+    among(addresses.c.id, "ids"), addresses.c.deleted_at.is_(None)
+)
 
 
 async def _lock(tx: AsyncConnection, buyers: Mapping[str, str | None]) -> Rows:
     """The orders' rows, made if need be, held until the commit; in one order, so that nobody waits in a circle."""
-    order_ids = sorted(buyers)
-    rows = [
-        {"order_id": order_id, "buyer_id": buyers[order_id], "paid": False, "finished": False} for order_id in order_ids
-    ]
-    await insert_ignore(tx, deliveries, rows)
-    return {row.order_id: row for row in await tx.execute(_LOCK, {"ids": order_ids})}
+    order_ids = {"ids": sorted(buyers)}
+    found = {row.order_id: row for row in await tx.execute(_LOCK, order_ids)}
+    missing = [order_id for order_id in order_ids["ids"] if order_id not in found]
+    if not missing:
+        return found
+    new = {"paid": False, "finished": False}
+    await insert_ignore(tx, deliveries, [{"order_id": each, "buyer_id": buyers[each], **new} for each in missing])
+    return {row.order_id: row for row in await tx.execute(_LOCK, order_ids)}
 
 
-async def _homes(tx: AsyncConnection, address_ids: Sequence[str]) -> Rows:
+async def _homes(tx: AsyncConnection, address_ids: Sequence[str]) -> dict[str, Home]:
     if not address_ids:
         return {}
-    return {row.id: row for row in await tx.execute(_HOMES, {"ids": address_ids})}
+    rows = (await tx.execute(_HOMES, {"ids": sorted(set(address_ids))})).all()
+    return {id: Home(user_id, dict(zip(_SNAPSHOT, address, strict=True))) for id, user_id, *address in rows}
 
 
-def _is_theirs(home: Row[Any] | None, buyer_id: str) -> bool:
+def _is_theirs(home: Home | None, buyer_id: str) -> bool:
     return home is not None and home.user_id == buyer_id
 
 
 async def _ship(
-    tx: AsyncConnection, accepted: Sequence[DeliveryRequested], homes: Rows, now: datetime
+    tx: AsyncConnection, accepted: Sequence[DeliveryRequested], homes: Mapping[str, Home], now: datetime
 ) -> dict[str, list[str]]:
     """Insert one shipment a seller with its lines; the shipments' ids by order."""
-    made: dict[str, list[str]] = defaultdict(list)
+    made: dict[str, list[str]] = {}
     parcels: list[dict[str, Any]] = []
     contents: list[dict[str, Any]] = []
+    arrival = {remote: add_business_days(now.date(), 4 if remote else 2) for remote in (False, True)}
     for each in accepted:
-        home = homes[each.address_id]
-        for seller_id in sorted({line.partner_id or "" for line in each.lines}):
+        address = homes[each.address_id].address
+        by_seller: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for line in each.lines:
+            by_seller[line.partner_id or ""].append({"order_line_id": line.order_line_id, "quantity": line.quantity})
+        for seller_id in sorted(by_seller):
             shipment_id = new_ulid()
-            made[each.order_id].append(shipment_id)
-            parcels.append(_parcel(shipment_id, each, seller_id, home, now))
-            contents += [
-                {"shipment_id": shipment_id, "order_line_id": line.order_line_id, "quantity": line.quantity}
-                for line in each.lines
-                if (line.partner_id or "") == seller_id
-            ]
+            made.setdefault(each.order_id, []).append(shipment_id)
+            parcels.append(
+                {
+                    "id": shipment_id,
+                    "version": 1,
+                    "direction": "OUTBOUND",
+                    "status": ShipmentStatus.REQUESTED.value,
+                    "order_id": each.order_id,
+                    "seller_id": seller_id,
+                    "split": "",
+                    "buyer_id": each.buyer_id,
+                    "address": address,
+                    "created_at": now,
+                    "estimated_delivery_on": arrival[is_remote(address["postal_code"] or "")],
+                }
+            )
+            contents += [{"shipment_id": shipment_id, **line} for line in by_seller[seller_id]]
     if parcels:
         await insert_rows(tx, shipments, parcels)
         await insert_rows(tx, shipment_lines, contents)
     return made
 
 
-def _parcel(shipment_id: str, each: DeliveryRequested, seller_id: str, home: Row[Any], now: datetime) -> dict[str, Any]:
-    days = 4 if is_remote(home.postal_code) else 2
-    return {
-        "id": shipment_id,
-        "version": 1,
-        "direction": "OUTBOUND",
-        "status": ShipmentStatus.REQUESTED.value,
-        "order_id": each.order_id,
-        "seller_id": seller_id,
-        "split": "",
-        "buyer_id": each.buyer_id,
-        "address": snapshot(home),
-        "created_at": now,
-        "estimated_delivery_on": add_business_days(now.date(), days),
-    }
-
-
-def snapshot(home: Row[Any]) -> dict[str, str | None]:
-    """The address as it stands now: a parcel goes where its buyer lived when it was ordered."""
-    names = ("recipient", "phone", "postal_code", "line1", "line2", "delivery_note")
-    return {name: getattr(home, name) for name in names}
-
-
-async def _decide(tx: AsyncConnection, decisions: Sequence[tuple[DeliveryRequested, bool]]) -> None:
+async def _decide(tx: AsyncConnection, new: Sequence[DeliveryRequested], made: Mapping[str, Sequence[str]]) -> None:
     rows = [
         {
             "order_id": each.order_id,
-            "state": (DeliveryState.ACCEPTED if accepted else DeliveryState.REJECTED).value,
-            "reason": None if accepted else "address",
+            "state": (DeliveryState.ACCEPTED if each.order_id in made else DeliveryState.REJECTED).value,
+            "reason": None if each.order_id in made else "address",
             "buyer_id": each.buyer_id,
-            "address_id": each.address_id if accepted else None,
-            "finished": not accepted,
+            "address_id": each.address_id if each.order_id in made else None,
+            "finished": each.order_id not in made,
         }
-        for each, accepted in decisions
+        for each in new
     ]
     await update_rows(tx, deliveries, rows, where=["order_id"])
 
 
-async def _answer(tx: AsyncConnection, row: Row[Any], made: list[str] | None, new: bool) -> EventData:
-    """The answer to a request: for one decided now from ``made``, else from what was decided before."""
+def _answer(each: DeliveryRequested, made: Sequence[str] | None) -> EventData:
+    """The answer to a request that was decided now."""
     if made:
-        return DeliveryAccepted(order_id=row.order_id, shipment_ids=tuple(made))
-    if new:
-        return DeliveryRejected(order_id=row.order_id, reason="address")
+        return DeliveryAccepted(order_id=each.order_id, shipment_ids=tuple(made))
+    return DeliveryRejected(order_id=each.order_id, reason="address")
+
+
+async def _again(tx: AsyncConnection, row: Decided) -> EventData:
+    """The answer to a request that was decided before."""
     if row.state == DeliveryState.ACCEPTED.value:
         query = select(shipments.c.id).where(shipments.c.order_id == row.order_id).order_by(shipments.c.id)
         ids = (await tx.execute(query)).scalars()
