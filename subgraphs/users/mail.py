@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from typing import Any, overload
+from functools import partial
+from typing import Any, NamedTuple, overload
 
 import aiosmtplib
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import Text, bindparam, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import insert_rows
+from db import vault
+from db.bulk import among, insert_rows
 from db.session import Database
 from db.statements import skip_locked
 from subgraphs.kit.ids import new_ulid
@@ -35,15 +36,16 @@ SMTP_SECONDS = 20.0
 
 Send = Callable[[Sequence[EmailMessage]], Awaitable[list[Exception | None]]]
 """Sends each; what went wrong with each, if anything."""
+_Outcomes = Sequence[tuple[AnyRow, Exception | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An e-mail to queue."""
+class Draft(NamedTuple):
+    """An e-mail to queue. ``recipient_index``: where it is known already."""
 
     kind: str
     recipient: str
     letter: Letter
+    recipient_index: str | None = None
 
 
 async def queue(tx: AsyncConnection, drafts: Sequence[Draft], now: datetime) -> list[str]:
@@ -55,7 +57,7 @@ async def queue(tx: AsyncConnection, drafts: Sequence[Draft], now: datetime) -> 
             "id": new_ulid(),
             "kind": draft.kind,
             "recipient": draft.recipient,
-            "recipient_index": email_index(draft.recipient),
+            "recipient_index": draft.recipient_index or email_index(draft.recipient),
             "subject": draft.letter.subject,
             "body": draft.letter.body,
             "status": "QUEUED",
@@ -68,6 +70,28 @@ async def queue(tx: AsyncConnection, drafts: Sequence[Draft], now: datetime) -> 
     ]
     await insert_rows(tx, mails, rows)
     return [str(row["id"]) for row in rows]
+
+
+def _sealed(column: Any) -> Any:
+    """The column as it is kept: it is opened for the message that needs it, by ``_opened``."""
+    return type_coerce(column, Text()).label(column.name)
+
+
+_DUE = skip_locked(
+    select(mails.c.id, mails.c.attempts, mails.c.subject, _sealed(mails.c.recipient), _sealed(mails.c.body))
+    .where(mails.c.status == "QUEUED", mails.c.next_attempt_at <= bindparam("now"))
+    .order_by(mails.c.next_attempt_at, mails.c.id)
+    .limit(BATCH)
+)
+_THESE = among(mails.c.id, "ids")
+_LEASE = update(mails).where(_THESE).values(next_attempt_at=bindparam("b_until"), attempts=mails.c.attempts + 1)
+_SETTLE = update(mails).where(_THESE).values(status=bindparam("b_status"), sent_at=bindparam("b_at"))
+_SETTLE_AND_ERASE = _SETTLE.values(body=None)
+_SETTLE_DELIVERIES = (
+    update(deliveries)
+    .where(among(deliveries.c.mail_id, "ids"))
+    .values(status=bindparam("b_status"), sent_at=bindparam("b_at"))
+)
 
 
 class Mailer:
@@ -90,33 +114,34 @@ class Mailer:
 
     async def send_due(self) -> int:
         """Send what is due now; how many were tried."""
+        tried = 0
         rows = await self._database.run(self._lease)
-        if not rows:
-            return 0
-        outcomes = await self._send(_Messages(rows, self._sender))
-        await self._database.run(lambda tx: self._settle(tx, list(zip(rows, outcomes, strict=True))))
-        return len(rows) + (await self.send_due() if len(rows) == BATCH else 0)
+        while rows:
+            tried += len(rows)
+            outcomes = list(zip(rows, await self._send(_Messages(rows, self._sender)), strict=True))
+            rows = await self._database.run(partial(self._settle_and_lease, outcomes=outcomes))
+        return tried
+
+    async def _settle_and_lease(self, tx: AsyncConnection, *, outcomes: _Outcomes) -> Sequence[AnyRow]:
+        await self._settle(tx, outcomes)
+        return await self._lease(tx)
 
     async def _lease(self, tx: AsyncConnection) -> Sequence[AnyRow]:
         now = self._now()
-        due = select(mails).where(mails.c.status == "QUEUED", mails.c.next_attempt_at <= now)
-        oldest = due.order_by(mails.c.next_attempt_at, mails.c.id).limit(BATCH)
-        rows: Sequence[AnyRow] = (await tx.execute(skip_locked(oldest))).all()
+        rows: Sequence[AnyRow] = (await tx.execute(_DUE, {"now": now})).all()
         if rows:
-            leased = update(mails).where(mails.c.id.in_([row.id for row in rows]))
-            await tx.execute(leased.values(next_attempt_at=now + LEASE, attempts=mails.c.attempts + 1))
+            await tx.execute(_LEASE, {"ids": [row.id for row in rows], "b_until": now + LEASE})
         return rows
 
-    async def _settle(self, tx: AsyncConnection, outcomes: Sequence[tuple[AnyRow, Exception | None]]) -> None:
+    async def _settle(self, tx: AsyncConnection, outcomes: _Outcomes) -> None:
         now = self._now()
         sent = [row.id for row, error in outcomes if error is None]
         dead = [row.id for row, error in outcomes if error is not None and row.attempts + 1 >= ATTEMPTS]
         for ids, status in ((sent, "SENT"), (dead, "FAILED")):
             if ids:
-                values: dict[str, Any] = {"status": status, "sent_at": now if status == "SENT" else None}
-                body = {} if self._keep_bodies else {"body": None}
-                await tx.execute(update(mails).where(mails.c.id.in_(ids)).values(**values, **body))
-                await tx.execute(update(deliveries).where(deliveries.c.mail_id.in_(ids)).values(**values))
+                settled = {"ids": ids, "b_status": status, "b_at": now if status == "SENT" else None}
+                await tx.execute(_SETTLE if self._keep_bodies else _SETTLE_AND_ERASE, settled)
+                await tx.execute(_SETTLE_DELIVERIES, settled)
         for row, error in outcomes:
             if error is None:
                 continue
@@ -207,8 +232,12 @@ def _token(body: str | None) -> str | None:
 def _message(row: AnyRow, sender: str) -> EmailMessage:
     message = EmailMessage()
     message["From"] = sender
-    message["To"] = row.recipient
+    message["To"] = _opened(mails.c.recipient, row.recipient)
     message["Subject"] = row.subject
     message["Message-ID"] = f"<{row.id}@dure>"
-    message.set_content(row.body or "")
+    message.set_content(_opened(mails.c.body, row.body) if row.body else "")
     return message
+
+
+def _opened(column: Any, sealed: str) -> str:
+    return vault.ring().open(sealed, column.type.place)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,8 +16,7 @@ from subgraphs.users.service.deps import Deps
 from subgraphs.users.service.notifications import Notice, notify
 
 
-@dataclass(frozen=True, slots=True)
-class Engagement:
+class Engagement(NamedTuple):
     """An order or pledge. ``label``: its human number, empty if it has none."""
 
     id: str
@@ -51,8 +49,7 @@ async def known(tx: AsyncConnection, ids: Sequence[str]) -> Mapping[str, AnyRow]
     return {row.id: row for row in await tx.execute(_KNOWN, {"ids": ids})}
 
 
-@dataclass(frozen=True, slots=True)
-class OwnersNotice:
+class OwnersNotice(NamedTuple):
     """A notice for whoever owns the order or pledge."""
 
     event_id: str
@@ -69,10 +66,17 @@ async def notify_owners(tx: AsyncConnection, deps: Deps, wanted: Sequence[Owners
     return await notify(tx, deps, [_notice(each, owners) for each in wanted if each.engagement_id in owners])
 
 
+_READY = (
+    select(waiting_notices)
+    .select_from(waiting_notices.join(engagements, engagements.c.id == waiting_notices.c.engagement_id))
+    .limit(100)
+    .with_for_update()
+)
+
+
 async def release_waiting(tx: AsyncConnection, deps: Deps) -> list[str]:
     """Notify those whose order or pledge has become known. Who got something new."""
-    both = waiting_notices.join(engagements, engagements.c.id == waiting_notices.c.engagement_id)
-    rows = (await tx.execute(select(waiting_notices).select_from(both).limit(100).with_for_update())).all()
+    rows = (await tx.execute(_READY)).all()
     if not rows:
         return []
     ready = [OwnersNotice(row.event_id, row.type, row.engagement_id, tuple(row.facts["subject"])) for row in rows]

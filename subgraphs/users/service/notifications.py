@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, insert_rows
@@ -24,8 +24,7 @@ CHANNELS = ("IN_APP", "EMAIL", "SMS")
 """The channels there are; SMS where somebody sends text messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Something to tell someone. ``subject`` is the type and id of what it is about, ``engagement`` the kind and label
     of the order or pledge to name in the text, ``letter`` another text than the type's usual one."""
 
@@ -39,10 +38,16 @@ class Notice:
 
 
 _NEW = select(notifications.c.id).where(among(notifications.c.id, "ids"))
-_READERS = select(users.c.id, users.c.email, users.c.email_verified_at, users.c.locale).where(
-    among(users.c.id, "ids"), users.c.deleted_at.is_(None)
+_VERIFIED = users.c.email_verified_at.is_not(None)
+_READERS = select(
+    users.c.id,
+    users.c.locale,
+    case((_VERIFIED, users.c.email)).label("email"),  # an address that is not confirmed may be a stranger's
+    users.c.email_index,
+).where(among(users.c.id, "ids"), users.c.deleted_at.is_(None))
+_WANTED = select(preferences.c.user_id, preferences.c.type, preferences.c.channels).where(
+    among(preferences.c.user_id, "ids")
 )
-_WANTED = select(preferences).where(among(preferences.c.user_id, "ids"))
 
 
 async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> list[str]:
@@ -52,21 +57,23 @@ async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> 
     """
     readers = await _readers(tx, {notice.recipient_id for notice in notices})
     wanted = await _wanted(tx, notices)
+    now = deps.now()
     rows: dict[str, dict[str, Any]] = {}
     channels: dict[str, Sequence[str]] = {}
     for notice in notices:
-        if notice.recipient_id in readers:
-            row = _row(notice, readers[notice.recipient_id], deps)
+        reader = readers.get(notice.recipient_id)
+        if reader is not None:
+            row = _row(notice, reader.locale, now)
             chosen = wanted.get((notice.recipient_id, notice.type))
             # Nothing chosen and the choice of nothing are not the same.
             given = default_channels(notice.type, texts=deps.texts) if chosen is None else chosen
             row["in_inbox"] = "IN_APP" in given
             rows[row["id"]], channels[row["id"]] = row, given
-    await insert_ignore(tx, notifications, list(rows.values()))
-    # Which of them are new is asked, not counted: drivers count ignored rows differently.
-    new = (await tx.execute(_NEW, {"ids": list(rows)})).scalars().all()
-    await _deliver(tx, deps, [rows[id] for id in new], readers, channels)
-    return sorted({rows[id]["recipient_id"] for id in new})
+    if await insert_ignore(tx, notifications, list(rows.values())) < len(rows):
+        new = set((await tx.execute(_NEW, {"ids": list(rows)})).scalars())
+        rows = {id: row for id, row in rows.items() if id in new}
+    await _deliver(tx, deps, list(rows.values()), readers, channels)
+    return sorted({row["recipient_id"] for row in rows.values()})
 
 
 async def _readers(tx: AsyncConnection, user_ids: set[str]) -> dict[str, AnyRow]:
@@ -78,22 +85,22 @@ async def _wanted(tx: AsyncConnection, notices: Sequence[Notice]) -> dict[tuple[
     return {(row.user_id, row.type): row.channels for row in await tx.execute(_WANTED, wanted)}
 
 
-def _row(notice: Notice, reader: AnyRow, deps: Deps) -> dict[str, Any]:
+def _row(notice: Notice, locale: str, now: datetime) -> dict[str, Any]:
     facts = dict(notice.facts)
     if notice.engagement:
-        facts["label"] = letters.order_label(*notice.engagement, reader.locale)
-    letter = letters.notice_letter(notice.letter or notice.type, reader.locale, facts)
+        facts["label"] = letters.order_label(*notice.engagement, locale)
+    title, body = letters.notice_letter(notice.letter or notice.type, locale, facts)
     return {
         "id": new_ulid(),
         "event_id": notice.event_id,
         "recipient_id": notice.recipient_id,
         "type": notice.type,
-        "title": letter.subject,
-        "body": letter.body,
+        "title": title,
+        "body": body,
         "subject_type": notice.subject[0] if notice.subject else None,
         "subject_id": notice.subject[1] if notice.subject else None,
         "read_at": None,
-        "created_at": deps.now(),
+        "created_at": now,
     }
 
 
@@ -109,24 +116,40 @@ async def _deliver(
     drafts = {}
     for row in rows:
         reader = readers[row["recipient_id"]]
-        # An address that is not confirmed may be a stranger's.
-        if "EMAIL" in channels[row["id"]] and reader.email and reader.email_verified_at:
-            drafts[row["id"]] = mail.Draft(row["type"], reader.email, letters.Letter(row["title"], row["body"]))
+        if reader.email and "EMAIL" in channels[row["id"]]:
+            letter = letters.Letter(row["title"], row["body"])
+            drafts[row["id"]] = mail.Draft(row["type"], reader.email, letter, reader.email_index)
     mail_ids = dict(zip(drafts, await mail.queue(tx, list(drafts.values()), now), strict=True)) if drafts else {}
     texted = [row for row in rows if deps.texts and "SMS" in channels[row["id"]]]
     text_ids = await _queue_texts(tx, deps, texted) if texted else {}
     ways = []
     for row in rows:
         shown, mail_id = row["in_inbox"], mail_ids.get(row["id"])
-        way = {"notification_id": row["id"], "mail_id": None, "text_id": None, "sent_at": None}
-        in_app = {"channel": "IN_APP", "status": "SENT" if shown else "SUPPRESSED", "sent_at": now if shown else None}
-        email = {"channel": "EMAIL", "status": "QUEUED" if mail_id else "SUPPRESSED", "mail_id": mail_id}
-        ways += [way | in_app, way | email]
+        ways.append(_way(row, "IN_APP", "SENT" if shown else "SUPPRESSED", sent_at=now if shown else None))
+        ways.append(_way(row, "EMAIL", "QUEUED" if mail_id else "SUPPRESSED", mail_id=mail_id))
     for row in texted:
         text_id = text_ids.get(row["id"])
-        way = {"notification_id": row["id"], "mail_id": None, "text_id": text_id, "sent_at": None}
-        ways.append(way | {"channel": "SMS", "status": "QUEUED" if text_id else "SUPPRESSED"})
+        ways.append(_way(row, "SMS", "QUEUED" if text_id else "SUPPRESSED", text_id=text_id))
     await insert_rows(tx, deliveries, ways)
+
+
+def _way(
+    row: Mapping[str, Any],
+    channel: str,
+    status: str,
+    *,
+    mail_id: str | None = None,
+    text_id: str | None = None,
+    sent_at: datetime | None = None,
+) -> dict[str, Any]:
+    return {
+        "notification_id": row["id"],
+        "channel": channel,
+        "status": status,
+        "mail_id": mail_id,
+        "text_id": text_id,
+        "sent_at": sent_at,
+    }
 
 
 async def _queue_texts(tx: AsyncConnection, deps: Deps, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
