@@ -115,6 +115,9 @@ class OrderPlaced(EventData, frozen=True, kw_only=True):
     claim_id: str | None = None
 
 
+ReservationRequest = OrderPlaced | StockReservationRequested
+
+
 class OrderPaid(EventData, frozen=True, kw_only=True):
     """All four steps are done."""
 

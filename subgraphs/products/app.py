@@ -11,6 +11,7 @@ from messaging.events.delivery import ShipmentChanged, ShippingProfileChanged
 from messaging.events.orders import (
     OrderConfirmed,
     OrderPaid,
+    OrderPlaced,
     ReturnChanged,
     StockCommitRequested,
     StockReleaseRequested,
@@ -45,6 +46,7 @@ NAME = "products"
 QUEUE = "dure.products"
 MIGRATIONS = Path(__file__).parent / "migrations"
 CONSUMES: tuple[type[EventData], ...] = (
+    OrderPlaced,
     StockReservationRequested,
     StockCommitRequested,
     StockReleaseRequested,

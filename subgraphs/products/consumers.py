@@ -21,6 +21,7 @@ from messaging.events.orders import (
     OrderConfirmed,
     OrderPaid,
     OrderPlaced,
+    ReservationRequest,
     ReturnChanged,
     StockCommitRequested,
     StockReleaseRequested,
@@ -41,8 +42,6 @@ VARIANT = models.ProductVariant.__table__
 PURCHASE = models.Purchase.__table__
 RECEIVED = models.ReceivedOrder.__table__
 Hook = Callable[[], None]
-ReservationWanted = OrderPlaced | StockReservationRequested
-"""An order's first request for stock comes with the news of it."""
 
 
 def handlers(shop: Shop) -> Mapping[type[EventData], Handler]:
@@ -71,7 +70,7 @@ class StockSteps:
         self._shop = shop
         self._telling: set[asyncio.Task[None]] = set()
 
-    async def reserve(self, tx: AsyncConnection, events: Sequence[Event[ReservationWanted]]) -> Hook:
+    async def reserve(self, tx: AsyncConnection, events: Sequence[Event[ReservationRequest]]) -> Hook:
         ttl, now = timedelta(seconds=self._shop.settings.reservation_ttl_seconds), self._shop.now()
         on_claims = [event for event in events if event.data.claim_id is not None]
         others = [event.data for event in events if event.data.claim_id is None]

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.bulk import among, insert_new_keys, insert_rows
 from db.statements import insert_ignore, skip_locked
 from messaging.events import EventData
-from messaging.events.orders import StockReservationRequested
+from messaging.events.orders import ReservationRequest
 from messaging.events.products import (
     Shortage,
     StockCommitRejected,
@@ -53,7 +53,7 @@ class Outcome:
 
 
 async def reserve(
-    tx: AsyncConnection, requests: Sequence[StockReservationRequested], now: datetime, ttl: timedelta
+    tx: AsyncConnection, requests: Sequence[ReservationRequest], now: datetime, ttl: timedelta
 ) -> Outcome:
     """Step 1: hold what each order wants for ``ttl``, all of it or nothing."""
     by_order = {request.order_id: request for request in requests}

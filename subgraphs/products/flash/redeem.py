@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
 from messaging.envelope import Event
-from messaging.events.orders import OrderPaid, StockReservationRequested
+from messaging.events.orders import OrderPaid, ReservationRequest
 from subgraphs.products import stock
 from subgraphs.products.domain import ReservationState, StockMovementType, Wanted, sum_lines
 from subgraphs.products.flash.claims import count_down, kept_by_customer, lock_items, lock_ordered, moved, return_units
@@ -21,7 +21,7 @@ from subgraphs.products.stock_ledger import Change, apply, lock_levels
 
 
 async def reserve(
-    tx: AsyncConnection, events: Sequence[Event[StockReservationRequested]], now: datetime, ttl: timedelta
+    tx: AsyncConnection, events: Sequence[Event[ReservationRequest]], now: datetime, ttl: timedelta
 ) -> stock.Outcome:
     """Step 1 of orders on claims: hold for the order what was held for its claim, or refuse."""
     requests = {event.data.order_id: event.data for event in events}
@@ -131,7 +131,7 @@ async def _lock_claims(tx: AsyncConnection, requests: Any) -> dict[str, Row[Any]
     return {row.id: row for row in await tx.execute(query)}
 
 
-def _fits(claim: Row[Any], request: StockReservationRequested) -> bool:
+def _fits(claim: Row[Any], request: ReservationRequest) -> bool:
     units = sum_lines((line.variant_id, line.quantity) for line in request.lines)
     held = claim.state == ClaimState.HELD.value
     return held and claim.user_id == request.buyer_id and units == {claim.variant_id: claim.quantity}

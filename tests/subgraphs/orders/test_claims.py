@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from messaging.events.orders import StockReservationRequested
+from messaging.events.orders import OrderPlaced
 from messaging.events.products import StockClaimed, StockClaimReleased
 from subgraphs.kit.ids import global_id, new_ulid
 from tests.subgraphs.orders.conftest import BUYER, ORDER_CREATE, STRANGER, VITAMIN, Shop, latest, wanted
@@ -46,7 +46,7 @@ async def test_the_claims_price_is_paid_and_its_units_are_asked_for(any_shop: Sh
     assert made["total"]["amount"] == "8000"
     row = await latest(any_shop)
     assert (row.source, row.claim_id) == ("FLASH_SALE", facts["claim_id"])
-    (asked,) = [each for each in await any_shop.told() if isinstance(each, StockReservationRequested)]
+    (asked,) = [each for each in await any_shop.told() if isinstance(each, OrderPlaced)]
     assert asked.claim_id == facts["claim_id"]
     assert await any_shop.audit() == []
     assert await order(any_shop, facts["claim_id"]) == (None, ["CLAIM_EXPIRED"]), "one order a claim"
