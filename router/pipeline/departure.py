@@ -10,7 +10,7 @@ from router.pipeline.asgi import Disconnected, Receive
 
 T = TypeVar("T")
 
-WATCH_AFTER = 0.05
+WATCH_AFTER = 0.25
 """Seconds. Most answers are there before anybody could leave; only for the others it pays to watch."""
 
 

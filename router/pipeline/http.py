@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from router.errors import RequestError, RequestErrorCode
+from router.executor.resilience.cutoff import Cutoff
 from router.pipeline.asgi import Disconnected, RawHeaders, Receive, Scope, Send, read_body, read_headers, send_whole
 from router.pipeline.departure import unless_gone
 from router.pipeline.media_types import JSON, RESPONSE_JSON, Accepted, accepted, is_json
@@ -43,6 +45,7 @@ class HttpEndpoint:
         self._settings = settings
         self._origins = Origins(settings)
         self._admission = admission
+        self._cutoff = Cutoff()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -98,7 +101,7 @@ class HttpEndpoint:
 
     async def _body(self, receive: Receive, headers: Headers) -> bytes:
         try:
-            async with asyncio.timeout(self._settings.body_timeout):
+            with self._cutoff.at(time.monotonic() + self._settings.body_timeout):
                 return await read_body(receive, headers.get("content-length"), self._settings.limits.body_bytes)
         except TimeoutError:
             message = "The request's body took too long."

@@ -145,7 +145,7 @@ _NEEDED = (
 )
 _LOCK = (
     select(*[models.orders.c[name] for name in _NEEDED])
-    .add_columns(models.sagas.c.ending, models.sagas.c.progress, models.sagas.c.give_up_at)
+    .add_columns(*[models.sagas.c[name] for name in ("ending", "progress", "ask_again_at", "give_up_at")])
     .add_columns(*[models.sagas.c[name + more] for name in _COLUMN.values() for more in ("", "_attempts")])
     .join(models.sagas, models.sagas.c.order_id == models.orders.c.id)
     .where(among(models.orders.c.id, "ids"))
@@ -216,7 +216,11 @@ def _schedule(case: _Case, now: datetime, ask_again_after: float) -> None:
     # The buyer acts now: payments has answered and needs no reminder.
     waits_for_buyer = saga.status is OrderStatus.AWAITING_PAYMENT and not saga.ending
     waits_for_answer = bool(pending_asks(saga)) and not (waits_for_buyer and open_payment)
-    case.saga_changes["ask_again_at"] = now + timedelta(seconds=ask_again_after) if waits_for_answer else None
+    if not waits_for_answer:
+        case.saga_changes["ask_again_at"] = None
+    elif case.row.ask_again_at is None or case.row.ask_again_at <= now:
+        # A date to come stays: nearly nothing is asked again, and what is asked a little early is answered again.
+        case.saga_changes["ask_again_at"] = now + timedelta(seconds=ask_again_after)
 
 
 async def _write(tx: AsyncConnection, table: Table, key: Any, changes: Mapping[str, Changes]) -> None:
