@@ -35,8 +35,8 @@ from subgraphs.kit.execute import GraphQLEndpoint
 from subgraphs.kit.subgraph import Runtime, Subgraph
 from subgraphs.kit.workers import Worker, running
 from subgraphs.payments.settings import Settings as PaymentSettings
-from subgraphs.payments.simulator.app import Deliver, Simulator
-from subgraphs.payments.transport import AsgiSender
+from subgraphs.payments.simulator.app import Simulator
+from subgraphs.payments.transport import HereSender
 
 
 async def run(settings: Settings, announce: Callable[[], None]) -> None:
@@ -76,7 +76,7 @@ def _build_all(runtimes: Mapping[str, Runtime], simulator: Simulator) -> dict[st
     built: dict[str, Subgraph] = {}
     elsewhere = "provider_url" in PaymentSettings().model_fields_set
     for name, runtime in runtimes.items():
-        given = {"send": AsgiSender(simulator)} if name == "payments" and not elsewhere else {}
+        given = {"send": HereSender(simulator)} if name == "payments" and not elsewhere else {}
         built[name] = build(name, runtime, **given)
     return built
 
@@ -97,7 +97,7 @@ def _as_it_is(settings: Settings) -> Load:
 
 
 def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator, router: RouterApp) -> ASGIApp:
-    simulator.deliver_to(_post_to(built["payments"].app.state.webhooks, f"/webhooks/{PaymentSettings().provider}"))
+    simulator.deliver_together(built["payments"].app.state.webhooks.take)
     doors: dict[str, ASGIApp] = {
         "/webhooks": built["payments"].app,
         "/media": built["products"].app,
@@ -131,13 +131,3 @@ def in_process(endpoint: GraphQLEndpoint[Any], name: str = "subgraph") -> InProc
             yield SubgraphResponse(answer["data"], answer.get("errors"))
 
     return InProcessTransport(execute, subscribe)
-
-
-def _post_to(app: ASGIApp, path: str) -> Deliver:
-    """How the provider's webhooks reach us when both live in this process."""
-    send = AsgiSender(app)
-
-    async def post(body: bytes, headers: Mapping[str, str]) -> int:
-        return (await send("POST", path, {"content-type": "application/json", **headers}, body)).status
-
-    return post

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from sqlalchemy import RowMapping, Table, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
+from db.bulk import among
 from db.session import Database
 from messaging.events.orders import RefundRequested
 from subgraphs.kit import idempotency
@@ -32,7 +33,7 @@ from subgraphs.payments.effects import Effects, Row, being_refunded, locked
 from subgraphs.payments.intake import Intake
 from subgraphs.payments.methods import Methods, announce
 from subgraphs.payments.models import attempts, commissions, methods, partners, payables, payments, refunds
-from subgraphs.payments.provider import Provider
+from subgraphs.payments.provider import Hint, Provider
 from subgraphs.payments.reconciling import Reconciler
 from subgraphs.payments.refunding import Refunder, RefundJob
 from subgraphs.payments.settings import Settings
@@ -43,12 +44,27 @@ from subgraphs.payments.settling.payouts import Payouts
 from subgraphs.payments.settling.provider import PayoutProvider
 from subgraphs.payments.settling.reading import Reading
 from subgraphs.payments.settling.totals import Totals
-from subgraphs.payments.vault import Vault
+from subgraphs.payments.vault import Unreadable, Vault
 
 __all__ = ["ADMIN_SCOPES", "Account", "Service", "announce"]
 
 ADMIN_SCOPES = frozenset({"payments:read", "orders:read", "refunds:write"})
 """Holders of any of these see every payment."""
+_HINTED = select(
+    *(
+        payments.c[name]
+        for name in (
+            "id",
+            "provider_order_id",
+            "status",
+            "amount",
+            "captured",
+            "refunded",
+            "attend_at",
+            "account_secret_sealed",
+        )
+    )
+).where(among(payments.c.provider_order_id, "order_ids"))
 MAX_REASON, MAX_ACCOUNT_NUMBER, MAX_HOLDER = 200, 20, 60
 
 
@@ -93,7 +109,7 @@ class Service:
         self.checkout = Checkout(database, provider, self.charger, vault, settings, now)
         self.methods = Methods(database, provider, vault, now, wake)
         # Webhooks come in crowds: those that come together are looked up together.
-        self._named: GroupCommit[str, RowMapping | None] = GroupCommit(self._by_provider_order)
+        self._hinted: GroupCommit[Hint, bool] = GroupCommit(self.hints)
 
     async def settled(self, payment_ids: Sequence[str], money_back: bool) -> None:
         """After a commit that changed payments."""
@@ -171,33 +187,44 @@ class Service:
     async def hint(self, order_id: str, secret: str | None, *, is_deposit: bool, status: str | None = None) -> bool:
         """A webhook says that the payment of ``order_id`` changed: have the provider asked. False for a forged one.
 
-        ``status``: what it changed to, as the provider calls it; what is known already is not asked for again.
+        ``status``: what it changed to; what is known already ("DONE") is not asked for again.
         """
-        row = await self._named.submit(order_id)
-        if row is None:
-            return True  # not ours: nothing to look at, and nothing to send again
-        if is_deposit and not self._is_secret(row["account_secret_sealed"], secret):
-            return False
-        if status is not None and self._is_old_news(row, status):
-            return True
-        change = update(payments).where(payments.c.id == row["id"]).values(attend_at=self._now())
-        await self._database.run(lambda tx: tx.execute(change))
-        self.charger.alarm.ring()
-        return True
+        return await self._hinted.submit(Hint(order_id, status == "DONE", is_deposit, secret))
 
-    async def _by_provider_order(self, order_ids: Sequence[str]) -> list[RowMapping | None]:
+    async def hints(self, hints: Sequence[Hint]) -> list[bool | Exception]:
+        """The same for many, each with its outcome."""
+        rows = await self._by_provider_order({hint.order_id for hint in hints})
+        kept: list[bool | Exception] = []
+        news: list[str] = []
+        for hint in hints:
+            row = rows.get(hint.order_id)
+            try:
+                # What is not ours is nothing to look at, and nothing to send again.
+                genuine = row is None or not hint.is_deposit or self._is_secret(row.account_secret_sealed, hint.secret)
+            except Unreadable as error:
+                kept.append(error)
+                continue
+            kept.append(genuine)
+            if row is not None and genuine and not (hint.paid and self._is_old_news(row)):
+                news.append(row.id)
+        if news:
+            change = update(payments).where(payments.c.id.in_(sorted(set(news)))).values(attend_at=self._now())
+            await self._database.run(lambda tx: tx.execute(change))
+            self.charger.alarm.ring()
+        return kept
+
+    async def _by_provider_order(self, order_ids: Collection[str]) -> dict[str, Any]:
         async with self._database.read() as connection:
-            query = select(payments).where(payments.c.provider_order_id.in_(set(order_ids)))
-            found = {row["provider_order_id"]: row for row in (await connection.execute(query)).mappings()}
-        return [found.get(order_id) for order_id in order_ids]
+            found = await connection.execute(_HINTED, {"order_ids": order_ids})
+            return {row.provider_order_id: row for row in found}
 
-    def _is_old_news(self, row: RowMapping, status: str) -> bool:
+    def _is_old_news(self, row: Any) -> bool:
         """Whether "paid" is said of what is known to be paid, or of what a worker is charging at this moment."""
-        if status != "DONE" or row["refunded"]:
+        if row.refunded:
             return False
-        if row["status"] == PaymentStatus.IN_PROGRESS.value:
-            return row["attend_at"] is not None and bool(row["attend_at"] > self._now())
-        return bool(row["captured"] == row["amount"])
+        if row.status == PaymentStatus.IN_PROGRESS.value:
+            return row.attend_at is not None and bool(row.attend_at > self._now())
+        return bool(row.captured == row.amount)
 
     def _is_secret(self, sealed: str | None, given: str | None) -> bool:
         if sealed is None:

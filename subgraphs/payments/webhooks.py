@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from subgraphs.payments.provider import Forged, Provider, Unreadable
+from subgraphs.payments.provider import Forged, Hint, Provider, Unreadable
 from subgraphs.payments.service import Service
 
 MAX_BODY = 64 * 1024
@@ -35,21 +37,35 @@ class WebhookDoor:
             body = await _body(request)
         except ClientDisconnect:
             return
-        status = 400 if body is None else await self._status(body, request)
+        read = 400 if body is None else self._read(body, request.headers)
+        status = await self._kept(read) if isinstance(read, Hint) else read
         await Response(status_code=status)(scope, receive, send)
 
-    async def _status(self, body: bytes, request: Request) -> int:
+    async def _kept(self, hint: Hint) -> int:
+        status = "DONE" if hint.paid else None
+        return _status(await self._service.hint(hint.order_id, hint.secret, is_deposit=hint.is_deposit, status=status))
+
+    async def take(self, hooks: Sequence[tuple[bytes, Mapping[str, str]]]) -> list[int]:
+        """The statuses of many, each a body with headers, that a provider in this process sends."""
+        read = [self._read(body, headers) for body, headers in hooks]
+        kept = iter(await self._service.hints([each for each in read if isinstance(each, Hint)]))
+        return [_status(next(kept)) if isinstance(each, Hint) else each for each in read]
+
+    def _read(self, body: bytes, headers: Mapping[str, str]) -> Hint | int:
+        """What it hints at or, when there is nothing to look at, the status to answer."""
         try:
-            hint = self._provider.read_webhook(body, request.headers)
+            hint = self._provider.read_webhook(body, headers)
         except Unreadable:
             return 400
         except Forged:
             return 403
-        if hint is None or len(hint.order_id) > MAX_ORDER_ID:
-            return 200
-        status = "DONE" if hint.paid else None
-        known = await self._service.hint(hint.order_id, hint.secret, is_deposit=hint.is_deposit, status=status)
-        return 200 if known else 403
+        return 200 if hint is None or len(hint.order_id) > MAX_ORDER_ID else hint
+
+
+def _status(kept: bool | Exception) -> int:
+    if isinstance(kept, Exception):
+        return 500
+    return 200 if kept else 403
 
 
 async def _body(request: Request) -> bytes | None:

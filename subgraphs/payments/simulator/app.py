@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from sqlite3 import Row
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.applications import Starlette
@@ -32,11 +32,23 @@ RETRY_MINUTES = (1, 4, 16, 64, 256, 1024, 4096)
 MAX_KEY = 300
 IN_PROCESS = "IDEMPOTENT_REQUEST_PROCESSING"
 _CHARGE = re.compile(r"/v1/billing/(?P<billing_key>[^/]+)")
+HOOKS_TOGETHER = 100
+Hook = tuple[bytes, Mapping[str, str]]
+"""A webhook's body and headers."""
 Deliver = Callable[[bytes, Mapping[str, str]], Awaitable[int]]
 """Posts a webhook's body with headers; the HTTP status. Whatever it raises is a delivery that failed."""
+DeliverAll = Callable[[Sequence[Hook]], Awaitable[Sequence[int]]]
+"""The same for many at once."""
 Refuse = Callable[[str | None], Refused]
 """A scripted error of one of the faces; without a code the one that says that it failed inside."""
 Work = Callable[[], dict[str, Any]]
+
+
+class Answer(NamedTuple):
+    """An HTTP status and JSON."""
+
+    status: int
+    body: bytes
 
 
 def _failed(code: str | None) -> Refused:
@@ -51,12 +63,12 @@ class Simulator:
         self._books = Books(self.store)
         self._payouts = PayoutBooks(self.store)
         self._stripe = StripeFace(self.store, self._get_of_stripe, self._post_of_stripe)
-        self._authorizations = ("Basic " + b64encode(f"{secret_key}:".encode()).decode(), f"Bearer {secret_key}")
+        self._authorizations = (b"Basic " + b64encode(f"{secret_key}:".encode()), f"Bearer {secret_key}".encode())
         self._webhook_secret = webhook_secret
         self._minute = minute_seconds
-        self._deliver: Deliver | None = None
+        self._deliver: DeliverAll | None = None
         self._processing: set[str] = set()
-        self._commits: GroupCommit[tuple[str | None, Work], Response] = GroupCommit(self._commit, limit=256)
+        self._commits: GroupCommit[tuple[str | None, Work], Answer] = GroupCommit(self._commit, limit=256)
         self._charge = self._post(lambda request, body: self._books.charge(request.path_params["billing_key"], body))
         self._app = Starlette(routes=self._routes())
 
@@ -68,38 +80,64 @@ class Simulator:
         else:
             await self._app(scope, receive, send)
 
+    async def charge(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
+        """``POST path`` from within the process, header names in small letters; most calls by far are such. None: no
+        charge of a card, or a fault may be scripted for it. Ask by HTTP then, and do not wait for ever."""
+        charged = None if self.store.is_faulty else _CHARGE.fullmatch(path)
+        if charged is None:
+            return None
+        billing_key = charged["billing_key"]
+        return await self._called(path, headers, body, lambda given: self._books.charge(billing_key, given), _failed)
+
     def deliver_to(self, deliver: Deliver) -> None:
         """Where webhooks go. Until this is called they wait."""
+
+        async def status(hook: Hook) -> int:
+            try:
+                return await deliver(*hook)
+            except Exception:
+                return 0
+
+        async def deliver_all(hooks: Sequence[Hook]) -> Sequence[int]:
+            return await asyncio.gather(*map(status, hooks))
+
+        self._deliver = deliver_all
+
+    def deliver_together(self, deliver: DeliverAll) -> None:
+        """The same, to who takes many at once."""
         self._deliver = deliver
 
     async def run(self, *, every: float = 0.2) -> None:
         """Send webhooks as they fall due."""
         while True:
-            await self.deliver_due()
+            while await self.deliver_due() == HOOKS_TOGETHER:
+                pass
             await asyncio.sleep(every)
 
     async def deliver_due(self) -> int:
         """Send the webhooks due now; how many were accepted."""
         if self._deliver is None:
             return 0
-        hooks = self.store.due_webhooks()
-        statuses = await asyncio.gather(*(self._status(self._deliver, hook["body"].encode()) for hook in hooks))
-        if hooks:
-            with self.store.change():
-                for hook, status in zip(hooks, statuses, strict=True):
-                    self._note(hook, status)
+        hooks = self.store.due_webhooks(HOOKS_TOGETHER)
+        if not hooks:
+            return 0
+        statuses = await self._statuses(self._deliver, [hook["body"].encode() for hook in hooks])
+        with self.store.change():
+            self.store.webhooks_delivered(
+                [hook["position"] for hook, status in zip(hooks, statuses, strict=True) if status == 200]
+            )
+            for hook, status in zip(hooks, statuses, strict=True):
+                if status != 200:
+                    self._note_failure(hook)
         return statuses.count(200)
 
-    async def _status(self, deliver: Deliver, body: bytes) -> int:
+    async def _statuses(self, deliver: DeliverAll, bodies: Sequence[bytes]) -> Sequence[int]:
         try:
-            return await deliver(body, signature(body, self._webhook_secret))
+            return await deliver([(body, signature(body, self._webhook_secret)) for body in bodies])
         except Exception:
-            return 0
+            return [0] * len(bodies)
 
-    def _note(self, hook: Row, status: int) -> None:
-        if status == 200:
-            self.store.webhook_delivered(hook["position"])
-            return
+    def _note_failure(self, hook: Row) -> None:
         done = hook["attempts"] >= len(RETRY_MINUTES)
         pause = None if done else RETRY_MINUTES[hook["attempts"]] * self._minute
         self.store.webhook_failed(hook["position"], pause)
@@ -175,7 +213,7 @@ class Simulator:
         async def endpoint(request: Request) -> Response:
             path = request.url.path
             try:
-                self._check_authorization(request, refuse)
+                self._check_authorization(request.headers, refuse)
                 fault = self.store.take_fault(f"GET {path}", ("timeout_before", "error"))
                 if fault is not None and fault["kind"] == "error":
                     raise refuse(fault["code"])
@@ -183,7 +221,7 @@ class Simulator:
                     await asyncio.sleep(fault["seconds"])
                 return _json(200, find(request))
             except Refused as refused:
-                return _refusal(refused)
+                return _response(_refusal(refused))
 
         return endpoint
 
@@ -191,19 +229,32 @@ class Simulator:
         self, act: Callable[[Request, Mapping[str, Any]], dict[str, Any]], refuse: Refuse = _failed
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            try:
-                self._check_authorization(request, refuse)
-                body = await _body(request)
-                key = request.headers.get("idempotency-key")
-                if key is not None and len(key) > MAX_KEY:
-                    raise Refused("INVALID_IDEMPOTENCY_KEY", "멱등키는 300자 이하입니다.")
-                if key is not None and refuse is StripeRefused:
-                    self._check_same(key, request.url.path, body)
-                return await self._once(key, request.url.path, lambda: act(request, body), refuse)
-            except Refused as refused:
-                return _refusal(refused)
+            body = await request.body()
+            return _response(
+                await self._called(request.url.path, request.headers, body, lambda given: act(request, given), refuse)
+            )
 
         return endpoint
+
+    async def _called(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        act: Callable[[Mapping[str, Any]], dict[str, Any]],
+        refuse: Refuse,
+    ) -> Answer:
+        try:
+            self._check_authorization(headers, refuse)
+            given = _read(body, headers)
+            key = headers.get("idempotency-key")
+            if key is not None and len(key) > MAX_KEY:
+                raise Refused("INVALID_IDEMPOTENCY_KEY", "멱등키는 300자 이하입니다.")
+            if key is not None and refuse is StripeRefused:
+                self._check_same(key, path, given)
+            return await self._once(key, path, lambda: act(given), refuse)
+        except Refused as refused:
+            return _refusal(refused)
 
     def _check_same(self, key: str, path: str, body: Mapping[str, Any]) -> None:
         """A key stands for one request: Stripe refuses another one with it."""
@@ -212,65 +263,59 @@ class Simulator:
             if self.store.is_another(key, digest):
                 raise StripeRefused("idempotency_error")
 
-    async def _once(self, key: str | None, path: str, work: Work, refuse: Refuse) -> Response:
+    async def _once(self, key: str | None, path: str, work: Work, refuse: Refuse) -> Answer:
         """Carry out ``work`` and keep its answer in one transaction, or give the answer kept for the key."""
         if key is None:
             return await self._answer(None, path, work, refuse)
         if key in self._processing:
             raise StripeRefused("idempotency_key_in_use") if refuse is StripeRefused else Refused(IN_PROCESS)
         if kept := self.store.answer(key):
-            return Response(kept[1], kept[0], media_type="application/json")
+            return Answer(*kept)
         self._processing.add(key)
         try:
             return await self._answer(key, path, work, refuse)
         finally:
             self._processing.discard(key)
 
-    async def _answer(self, key: str | None, path: str, work: Work, refuse: Refuse) -> Response:
+    async def _answer(self, key: str | None, path: str, work: Work, refuse: Refuse) -> Answer:
         fault = self.store.take_fault(f"POST {path}", ("timeout_before", "timeout_after", "error", "error_after"))
-        kind = fault["kind"] if fault else ""
-        scripted = refuse(fault["code"]) if fault else None
-        if fault and kind == "timeout_before":
+        if fault is None:
+            return await self._commits.submit((key, work))
+        kind, scripted = fault["kind"], refuse(fault["code"])
+        if kind == "timeout_before":
             await asyncio.sleep(fault["seconds"])
             return _refusal(refuse(None))
-        if kind == "error" and scripted:
-            response = _refusal(scripted)
-            self._keep(key, response)
-            return response
-        response = await self._commits.submit((key, work))
-        if fault and kind == "timeout_after":
+        if kind == "error":
+            return self._keep(key, _refusal(scripted))
+        answer = await self._commits.submit((key, work))
+        if kind == "timeout_after":
             await asyncio.sleep(fault["seconds"])
-        if kind == "error_after" and scripted:
-            response = _refusal(scripted)
-            self._keep(key, response)
-        return response
+        return self._keep(key, _refusal(scripted)) if kind == "error_after" else answer
 
-    async def _commit(self, calls: Sequence[tuple[str | None, Work]]) -> list[Response]:
-        """Carry out the calls that came at the same time, each with its answer, in one durable transaction."""
+    async def _commit(self, calls: Sequence[tuple[str | None, Work]]) -> list[Answer]:
+        """Carry out the calls that came at the same time, each with its answer, in one transaction."""
         with self.store.change():
-            responses = [self._work(work) for _, work in calls]
-            for (key, _), response in zip(calls, responses, strict=True):
-                self._keep(key, response)
-        return responses
+            return [self._keep(key, self._work(work)) for key, work in calls]
 
-    def _work(self, work: Work) -> Response:
+    def _work(self, work: Work) -> Answer:
         try:
-            return _json(200, work())
+            return Answer(200, orjson.dumps(work()))
         except Refused as refused:
             return _refusal(refused)
 
-    def _keep(self, key: str | None, response: Response) -> None:
+    def _keep(self, key: str | None, answer: Answer) -> Answer:
         if key is not None:
-            self.store.keep_answer(key, response.status_code, bytes(response.body))
+            self.store.keep_answer(key, answer.status, answer.body)
+        return answer
 
     def _demo(self, act: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             try:
-                body = await _body(request)
+                body = _read(await request.body(), request.headers)
                 with self.store.change():
                     return _json(200, act(body))
             except Refused as refused:
-                return _refusal(refused)
+                return _response(_refusal(refused))
 
         return endpoint
 
@@ -287,9 +332,9 @@ class Simulator:
         self.store.clear_faults()
         return _json(200, {})
 
-    def _check_authorization(self, request: Request, refuse: Refuse) -> None:
-        given = request.headers.get("authorization", "").encode()
-        if not any(hmac.compare_digest(given, each.encode()) for each in self._authorizations):
+    def _check_authorization(self, headers: Mapping[str, str], refuse: Refuse) -> None:
+        given = headers.get("authorization", "").encode()
+        if not any(hmac.compare_digest(given, each) for each in self._authorizations):
             raise refuse("authentication_error" if refuse is StripeRefused else "UNAUTHORIZED_KEY")
 
 
@@ -309,9 +354,8 @@ def _korean(instant: datetime) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=KST)
 
 
-async def _body(request: Request) -> Mapping[str, Any]:
-    given = await request.body()
-    if request.headers.get("content-type") == "application/x-www-form-urlencoded":
+def _read(given: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
+    if headers.get("content-type") == "application/x-www-form-urlencoded":
         return form(given)
     try:
         body = orjson.loads(given or b"{}")
@@ -322,9 +366,13 @@ async def _body(request: Request) -> Mapping[str, Any]:
     return body
 
 
-def _refusal(refused: Refused) -> Response:
-    return _json(refused.status, refused.body)
+def _refusal(refused: Refused) -> Answer:
+    return Answer(refused.status, orjson.dumps(refused.body))
 
 
 def _json(status: int, body: Any) -> Response:
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    return _response(Answer(status, orjson.dumps(body)))
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, media_type="application/json")

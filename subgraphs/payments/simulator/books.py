@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from time import time_ns
 from typing import Any
 
 from subgraphs.payments.simulator.faults import DECLINED_CARDS, Refused
@@ -91,7 +92,6 @@ class Books:
         if body.get("customerKey") != customer_key:
             raise Refused("NOT_MATCHES_CUSTOMER_KEY")
         order_id, amount = _order_id(body), _amount(body, MINIMUM_CARD)
-        self._check_new(order_id)
         payment = _payment(order_id, str(body.get("orderName", "")), amount, "IN_PROGRESS", method="카드")
         payment["type"] = "BILLING"
         return self._charge(payment, card)
@@ -189,8 +189,7 @@ class Books:
         self._book(payment, "DONE", payment["totalAmount"])
 
     def _check_new(self, order_id: str) -> None:
-        earlier = self._store.payment_of_order(order_id)
-        if earlier is not None and earlier["status"] not in _UNEXECUTED:
+        if self._store.is_executed(order_id):
             raise Refused("DUPLICATED_ORDER_ID")
 
     def _check_cancel_of_account(self, payment: dict[str, Any], body: Mapping[str, Any], whole: bool) -> None:
@@ -254,7 +253,7 @@ def _payment(order_id: str, order_name: str, amount: int, status: str, *, method
     return {
         "mId": "dure",
         "version": "2022-11-16",
-        "paymentKey": "dure" + secrets.token_urlsafe(24),
+        "paymentKey": f"dure_{time_ns() // 1000:x}{secrets.token_urlsafe(18)}",
         "lastTransactionKey": _key(),
         "orderId": order_id,
         "orderName": order_name[:100],
@@ -342,8 +341,9 @@ def _customer_key(body: Mapping[str, Any]) -> str:
 
 
 def _key() -> str:
-    return secrets.token_hex(16).upper()
+    """Later ones are greater, so that the index that they are in grows at its end."""
+    return f"{time_ns() // 1000:014X}{secrets.token_hex(9).upper()}"
 
 
 def _stamp(at: datetime | None = None) -> str:
-    return (at or now()).astimezone(KST).isoformat(timespec="seconds")
+    return (at.astimezone(KST) if at else datetime.now(KST)).isoformat(timespec="seconds")

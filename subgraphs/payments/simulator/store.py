@@ -1,4 +1,7 @@
-"""The simulator's books: one SQLite file, every change one durable transaction, so that SIGKILL loses nothing."""
+"""The simulator's books: one SQLite file, every change one transaction, so that SIGKILL loses nothing.
+
+Power loss may lose the last of them: the disk is not waited for.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payment (
   payment_key TEXT PRIMARY KEY, order_id TEXT NOT NULL, status TEXT NOT NULL, body TEXT NOT NULL, card TEXT,
   created_at TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS payment_order ON payment (order_id);
+DROP INDEX IF EXISTS payment_order;
+CREATE INDEX IF NOT EXISTS payment_not_executed ON payment (order_id)
+  WHERE status IN ('READY', 'IN_PROGRESS', 'ABORTED', 'EXPIRED');
 CREATE UNIQUE INDEX IF NOT EXISTS one_executed_payment_an_order ON payment (order_id)
   WHERE status NOT IN ('READY', 'IN_PROGRESS', 'ABORTED', 'EXPIRED');
 CREATE TABLE IF NOT EXISTS billing (
@@ -41,7 +47,11 @@ CREATE TABLE IF NOT EXISTS fault (
 CREATE TABLE IF NOT EXISTS webhook (
   position INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
   due_at TEXT NOT NULL, delivered_at TEXT);
+CREATE INDEX IF NOT EXISTS webhook_due ON webhook (due_at, position) WHERE delivered_at IS NULL;
 """
+_OF_ORDER = "SELECT body FROM payment WHERE order_id = ? AND status"
+_EXECUTED = f"{_OF_ORDER} NOT IN ('READY', 'IN_PROGRESS', 'ABORTED', 'EXPIRED')"
+_NOT_EXECUTED = f"{_OF_ORDER} IN ('READY', 'IN_PROGRESS', 'ABORTED', 'EXPIRED') ORDER BY rowid DESC LIMIT 1"
 
 
 class Store:
@@ -52,7 +62,7 @@ class Store:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
         self._faulty = self._one("SELECT 1 FROM fault WHERE times > 0") is not None
 
@@ -92,12 +102,12 @@ class Store:
 
     def payment_of_order(self, order_id: str) -> dict[str, Any] | None:
         """The order's executed payment or, without one, its latest."""
-        row = self._one(
-            "SELECT body FROM payment WHERE order_id = ? ORDER BY "
-            "status IN ('READY', 'IN_PROGRESS', 'ABORTED', 'EXPIRED'), rowid DESC LIMIT 1",
-            order_id,
-        )
+        row = self._one(_EXECUTED, order_id) or self._one(_NOT_EXECUTED, order_id)
         return orjson.loads(row["body"]) if row else None
+
+    def is_executed(self, order_id: str) -> bool:
+        """Whether the order has an executed payment."""
+        return self._one(_EXECUTED, order_id) is not None
 
     def card_of(self, payment_key: str) -> str | None:
         row = self._one("SELECT card FROM payment WHERE payment_key = ?", payment_key)
@@ -127,7 +137,7 @@ class Store:
 
     def book(self, transaction: dict[str, Any]) -> None:
         body = orjson.dumps(transaction).decode()
-        at = datetime.fromisoformat(transaction["transactionAt"]).astimezone(UTC).isoformat()
+        at = _in_utc(transaction["transactionAt"])
         self._db.execute(
             "INSERT INTO journal (transaction_key, at, body) VALUES (?, ?, ?)",
             (transaction["transactionKey"], at, body),
@@ -209,6 +219,11 @@ class Store:
         )
         self._faulty = True
 
+    @property
+    def is_faulty(self) -> bool:
+        """Whether a fault may be scripted."""
+        return self._faulty
+
     def clear_faults(self) -> None:
         self._faulty = False
         self._db.execute("DELETE FROM fault")
@@ -246,12 +261,16 @@ class Store:
 
     def due_webhooks(self, limit: int = 50) -> list[sqlite3.Row]:
         return self._db.execute(
-            "SELECT * FROM webhook WHERE delivered_at IS NULL AND due_at <= ? ORDER BY due_at, position LIMIT ?",
+            "SELECT position, body, attempts FROM webhook WHERE delivered_at IS NULL AND due_at <= ? "
+            "ORDER BY due_at, position LIMIT ?",
             (now().isoformat(), limit),
         ).fetchall()
 
-    def webhook_delivered(self, position: int) -> None:
-        self._db.execute("UPDATE webhook SET delivered_at = ? WHERE position = ?", (now().isoformat(), position))
+    def webhooks_delivered(self, positions: list[int]) -> None:
+        self._db.execute(
+            "UPDATE webhook SET delivered_at = ? WHERE position IN (SELECT value FROM json_each(?))",
+            (now().isoformat(), orjson.dumps(positions).decode()),
+        )
 
     def webhook_failed(self, position: int, retry_after: float | None) -> None:
         """``retry_after`` seconds the next attempt is due; None: no more."""
@@ -261,3 +280,8 @@ class Store:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+@lru_cache(maxsize=16)  # many a second, and whole seconds
+def _in_utc(stamp: str) -> str:
+    return datetime.fromisoformat(stamp).astimezone(UTC).isoformat()
