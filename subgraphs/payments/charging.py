@@ -7,6 +7,7 @@ a call without an outcome (a crash, a timeout) asks the provider first. Outcomes
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from sqlalchemy import Integer, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
-from db.bulk import among, as_dicts, update_rows
+from db.bulk import among, as_dicts
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import skip_locked
@@ -36,6 +37,7 @@ from subgraphs.payments.domain import (
     Verdict,
 )
 from subgraphs.payments.effects import Effects, Row, being_refunded, locked, state_of
+from subgraphs.payments.jobs import Job
 from subgraphs.payments.models import attempts, customers, methods, payments
 from subgraphs.payments.provider import Provider, ProviderError
 from subgraphs.payments.settings import Settings
@@ -47,19 +49,6 @@ log = structlog.get_logger(__name__)
 GRACE_SECONDS = 5.0
 OUTCOMES_TOGETHER = 256
 _OPEN = (None, AttemptOutcome.UNKNOWN.value)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A payment to attend to. ``attempt``: the call to make or to resolve, None to only look. ``asked_before``: the
-    provider may know of it already. ``refusals``: charges known to have failed for passing reasons."""
-
-    payment: Row
-    attempt: Row | None = None
-    asked_before: bool = True
-    refusals: int = 0
-    billing_key_sealed: str | None = None
-    customer_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +80,45 @@ class Charger:
         self._settled = settled
         self._outcomes: GroupCommit[Outcome, None] = GroupCommit(self._save, limit=OUTCOMES_TOGETHER)
         self._running: set[asyncio.Task[None]] = set()
+        self._context: contextvars.Context | None = None
         self.alarm = Alarm()
 
     async def run(self) -> None:
         """Attend to payments as they fall due, until cancelled."""
         if self._database.dialect == "sqlite":
             await self._take_over()
+        self._context = contextvars.copy_context()
         try:
             await repeat("payments.charger", self.step, every=self._settings.poll_seconds, alarm=self.alarm)
         finally:
+            self._context = None
             if self._running:
                 await asyncio.wait(self._running, timeout=GRACE_SECONDS)
 
+    @property
+    def room(self) -> int:
+        """How many payments this worker would begin at once; none while it does not run."""
+        return self._room if self._context else 0
+
+    @property
+    def _room(self) -> int:
+        return max(0, self._settings.charge_concurrency - len(self._running))
+
     async def step(self) -> int:
         """Begin what is due, as far as there is room; how many payments."""
-        room = self._settings.charge_concurrency - len(self._running)
-        jobs = await self._database.run(lambda tx: self._claim(tx, room)) if room > 0 else []
+        jobs = await self._database.run(lambda tx: self._claim(tx, self._room)) if self._room else []
+        self.begin(jobs)
+        return len(jobs)
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Attend to payments that are claimed, each call committed."""
         if jobs:
             failpoint("payments.charge.after_attempt")
         for job in jobs:
-            task = asyncio.create_task(self._attend(job))
+            # Not in the context of whoever gives the jobs: what is told is told of many events' payments at once.
+            task = asyncio.create_task(self._attend(job), context=self._context)
             self._running.add(task)
             task.add_done_callback(self._ended)
-        return len(jobs)
 
     async def drain(self) -> None:
         """Attend to everything that is due now, and wait for it."""
@@ -152,12 +157,15 @@ class Charger:
         rows = as_dicts(await tx.execute(_DUE, {"now": now, "provider": self._provider.name, "room": limit}))
         if not rows:
             return []
-        calls = await _calls(tx, [row["id"] for row in rows])
+        # A charge that nobody has begun has no calls.
+        begun = [row["id"] for row in rows if row["status"] != PaymentStatus.READY.value]
+        calls = await _calls(tx, begun) if begun else {}
         effects = Effects(self._settings, self._vault, now)
         jobs = [self._job(row, calls.get(row["id"], []), effects) for row in rows]
         until = now + timedelta(seconds=self._settings.lease_seconds)
-        taken = [{"id": row["id"], "status": row["status"], "attend_at": until} for row in (j.payment for j in jobs)]
-        await update_rows(tx, payments, taken, where=["id"], bump="tries")
+        for status in {row["status"] for row in rows}:
+            ids = [row["id"] for row in rows if row["status"] == status]
+            await tx.execute(_TAKE, {"ids": ids, "b_status": status, "b_until": until})
         await effects.write(tx)
         return await _with_cards(tx, jobs, self._provider.name)
 
@@ -343,10 +351,32 @@ def _code(verdict: Verdict) -> str | None:
 
 
 _DUE = skip_locked(
-    select(payments)
+    select(
+        *(
+            payments.c[name]
+            for name in (
+                "id",
+                "status",
+                "tries",
+                "cancel_requested",
+                "payment_method_id",
+                "provider_order_id",
+                "order_name",
+                "amount",
+                "provider_key",
+                "account_bank",
+                "account_holder",
+            )
+        )
+    )
     .where(payments.c.attend_at <= bindparam("now"), payments.c.provider == bindparam("provider"))
     .order_by(payments.c.attend_at)
     .limit(bindparam("room", type_=Integer()))
+)
+_TAKE = (
+    update(payments)
+    .where(among(payments.c.id, "ids"))
+    .values(status=bindparam("b_status"), attend_at=bindparam("b_until"), tries=payments.c.tries + 1)
 )
 _CALLS = (
     select(attempts).where(among(attempts.c.payment_id, "ids"), attempts.c.refund_id.is_(None)).order_by(attempts.c.id)

@@ -21,9 +21,10 @@ from subgraphs.kit.ids import new_ulid
 from subgraphs.kit.money import InvalidAmount, to_minor
 from subgraphs.payments import models
 from subgraphs.payments.banks import DEPOSIT_BANKS
-from subgraphs.payments.charging import Charger, Job
+from subgraphs.payments.charging import Charger
 from subgraphs.payments.domain import IN_FLIGHT, MethodKind, Operation, PaymentStatus
 from subgraphs.payments.effects import Effects, Row
+from subgraphs.payments.jobs import Job
 from subgraphs.payments.models import payables, payments
 from subgraphs.payments.provider import Provider
 from subgraphs.payments.settings import Settings

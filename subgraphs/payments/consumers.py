@@ -25,11 +25,14 @@ def handlers(service: Service, now: Callable[[], datetime]) -> Mapping[type[Even
     intake = service.intake
 
     async def payment_requested(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Callable[[], None]:
-        await intake.payments_requested(tx, _facts(events), now())
+        room = service.charger.room
+        jobs = await intake.payments_requested(tx, _facts(events), now(), room)
 
         def committed() -> None:
             failpoint("payments.request.after_commit")
-            service.charger.alarm.ring()
+            service.charger.begin(jobs)
+            if len(jobs) == room:  # there may be more
+                service.charger.alarm.ring()
 
         return committed
 

@@ -48,31 +48,6 @@ MAX_PAUSE = 30.0
 
 Row = dict[str, Any]
 
-_CHANGING = (
-    "status",
-    "captured",
-    "refunded",
-    "captures",
-    "cancel_requested",
-    "attend_at",
-    "tries",
-    "kind",
-    "summary",
-    "provider_key",
-    "receipt_url",
-    "failure_code",
-    "failure_message",
-    "failure_retryable",
-    "account_bank",
-    "account_number",
-    "account_holder",
-    "account_secret_sealed",
-    "account_due_at",
-    "deposited_at",
-    "approved_at",
-    "updated_at",
-)
-
 
 class Effects:
     """Gathers what a transaction does to payments that it holds locked, and writes it set by set."""
@@ -81,7 +56,7 @@ class Effects:
         self._settings = settings
         self._vault = vault
         self._now = now
-        self._rows: dict[str, Row] = {}
+        self._changes: dict[str, Row] = {}
         self._entries: list[Row] = []
         self._refunds: list[Row] = []
         self._attempts: list[Row] = []
@@ -89,42 +64,46 @@ class Effects:
 
     def apply(self, row: Mapping[str, Any], decision: Decision, verdict: Verdict | None = None) -> Row:
         """The payment's row after the decision."""
-        after = dict(row)
-        if isinstance(verdict, Captured) and decision.booking is Booking.CAPTURE:
-            self._note_capture(after, verdict)
-        elif isinstance(verdict, AwaitsDeposit) and decision.status is PaymentStatus.WAITING_FOR_DEPOSIT:
-            self._note_account(after, verdict)
-        if decision.changed:
-            self._note_failure(after, decision)
-        after |= {
+        changes: Row = {
             "status": decision.status.value,
             "captured": decision.captured,
             "cancel_requested": decision.cancel_requested,
             "updated_at": self._now,
+            "attend_at": self._attend_at(row, decision),
         }
-        after["attend_at"] = self._attend_at(row, after, decision)
+        if isinstance(verdict, Captured) and decision.booking is Booking.CAPTURE:
+            changes |= _captured(row, verdict)
+        elif isinstance(verdict, AwaitsDeposit) and decision.status is PaymentStatus.WAITING_FOR_DEPOSIT:
+            changes |= self._account(verdict)
+        if decision.changed and (decision.failure or row["failure_code"]):
+            changes |= _failure(decision.failure)
         if decision.status.value != row["status"]:
-            after["tries"] = 0
+            changes["tries"] = 0
+        after = self._change(row, changes)
         if decision.booking:
             self._book(decision.booking, row, after)
         if decision.refund:
             self.refund(after, decision.refund, "주문 취소", automatic=True)
         self.events += [told(after, each) for each in decision.told]
-        self._rows[after["id"]] = after
+        return after
+
+    def _change(self, row: Mapping[str, Any], changes: Row) -> Row:
+        after = {**row, **changes}
+        self._changes.setdefault(after["id"], {"id": after["id"]}).update(changes)
         return after
 
     def refunded(self, row: Mapping[str, Any], decision: Decision, refund: Mapping[str, Any]) -> None:
         """A refund that the provider has made. That of a return is told as such, whatever is left of the payment."""
         amount = refund["amount"]
-        after = dict(row) | {
+        changes = {
             "status": decision.status.value,
             "refunded": row["refunded"] + amount,
             "updated_at": self._now,
         }
+        after = self._change(row, changes)
         self._enter(Booking.REFUND, refund["id"], after, debit=BUYERS, credit=PROVIDER, amount=amount)
         if refund["return_id"] is None:
             self.events += [told(after, each) for each in decision.told]
-        self._rows[after["id"]] = after
 
     def refund(
         self,
@@ -181,27 +160,18 @@ class Effects:
         return bool(self._refunds)
 
     async def write(self, tx: AsyncConnection) -> None:
-        if self._rows:
-            rows = [{name: row[name] for name in ("id", *_CHANGING)} for row in self._rows.values()]
+        alike: dict[tuple[str, ...], list[Row]] = {}
+        for changes in self._changes.values():
+            alike.setdefault(tuple(changes), []).append(changes)
+        for rows in alike.values():
             await update_rows(tx, payments, rows, where=["id"], bump="version")
         for table, added in ((ledger, self._entries), (refunds, self._refunds), (attempts, self._attempts)):
             await insert_rows(tx, table, added)
         await record(tx, outbox, SOURCE, self.events)
 
-    def _note_capture(self, after: Row, verdict: Captured) -> None:
-        after |= {
-            "captures": after["captures"] + 1,
-            "provider_key": verdict.provider_key,
-            "approved_at": verdict.approved_at,
-            "receipt_url": verdict.receipt_url and verdict.receipt_url[:500],
-            "kind": verdict.kind.value,
-            "summary": verdict.summary[:100],
-            "deposited_at": verdict.approved_at if verdict.kind is MethodKind.VIRTUAL_ACCOUNT else None,
-        }
-
-    def _note_account(self, after: Row, verdict: AwaitsDeposit) -> None:
+    def _account(self, verdict: AwaitsDeposit) -> Row:
         account = verdict.account
-        after |= {
+        return {
             "provider_key": verdict.provider_key,
             "kind": MethodKind.VIRTUAL_ACCOUNT.value,
             "account_bank": account.bank_code,
@@ -213,22 +183,15 @@ class Effects:
             "approved_at": None,
         }
 
-    def _note_failure(self, after: Row, decision: Decision) -> None:
-        failure: Declined | None = decision.failure
-        after |= {
-            "failure_code": failure and failure.code,
-            "failure_message": failure and failure.message,
-            "failure_retryable": bool(failure and failure.retryable),
-        }
-
-    def _attend_at(self, before: Mapping[str, Any], after: Row, decision: Decision) -> datetime | None:
+    def _attend_at(self, before: Mapping[str, Any], decision: Decision) -> datetime | None:
         if decision.look_again:
             if decision.cancel_requested and not before["cancel_requested"]:
                 # A call under way is waited for; an account that waits for a deposit is closed at once.
-                return before["attend_at"] if decision.status in IN_FLIGHT else self._now
+                due: datetime | None = before["attend_at"] if decision.status in IN_FLIGHT else self._now
+                return due
             return self._now + timedelta(seconds=self.pause(before["tries"]))
         if decision.status is PaymentStatus.WAITING_FOR_DEPOSIT:
-            waited = (self._now - after["created_at"]).total_seconds()
+            waited = (self._now - before["created_at"]).total_seconds()
             return self._now + timedelta(seconds=max(self._settings.deposit_look_seconds, waited))
         if decision.status in UNPAID and not decision.changed:
             return before["attend_at"] if decision.status is not PaymentStatus.READY else None
@@ -260,6 +223,26 @@ class Effects:
                     "booked_at": self._now,
                 }
             )
+
+
+def _captured(row: Mapping[str, Any], verdict: Captured) -> Row:
+    return {
+        "captures": row["captures"] + 1,
+        "provider_key": verdict.provider_key,
+        "approved_at": verdict.approved_at,
+        "receipt_url": verdict.receipt_url and verdict.receipt_url[:500],
+        "kind": verdict.kind.value,
+        "summary": verdict.summary[:100],
+        "deposited_at": verdict.approved_at if verdict.kind is MethodKind.VIRTUAL_ACCOUNT else None,
+    }
+
+
+def _failure(failure: Declined | None) -> Row:
+    return {
+        "failure_code": failure and failure.code,
+        "failure_message": failure and failure.message,
+        "failure_retryable": bool(failure and failure.retryable),
+    }
 
 
 def state_of(row: Mapping[str, Any], *, refunding: int = 0, operation: str | None = None) -> PaymentState:
@@ -318,7 +301,39 @@ def told(row: Mapping[str, Any], what: Told) -> EventData:
     return PaymentCanceled(**about, refunded=row["refunded"], currency=row["currency"])
 
 
-_LOCK = select(payments).where(among(payments.c.id, "ids")).order_by(payments.c.id).with_for_update()
+_LOCK = (
+    select(
+        *(
+            payments.c[name]
+            for name in (
+                "id",
+                "payable_type",
+                "payable_id",
+                "payer_id",
+                "amount",
+                "currency",
+                "status",
+                "captured",
+                "refunded",
+                "captures",
+                "cancel_requested",
+                "attend_at",
+                "tries",
+                "kind",
+                "provider",
+                "provider_key",
+                "failure_code",
+                "failure_message",
+                "account_due_at",
+                "approved_at",
+                "created_at",
+            )
+        )
+    )
+    .where(among(payments.c.id, "ids"))
+    .order_by(payments.c.id)
+    .with_for_update()
+)
 _BEING_REFUNDED = (
     select(refunds.c.payment_id, func.sum(refunds.c.amount))
     .where(among(refunds.c.payment_id, "ids"), refunds.c.status == RefundStatus.PENDING.value)
@@ -327,7 +342,8 @@ _BEING_REFUNDED = (
 
 
 async def locked(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Row]:
-    """Payments by id, locked until the transaction ends, in one order for all who lock."""
+    """Payments by id, as far as decisions about them need, locked until the transaction ends, in one order for all
+    who lock."""
     return {row["id"]: row for row in as_dicts(await tx.execute(_LOCK, {"ids": ids}))}
 
 

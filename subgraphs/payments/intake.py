@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, as_dicts, insert_rows
@@ -16,13 +16,13 @@ from messaging.events.funding import PledgeCanceled, PledgeReserved
 from messaging.events.orders import OrderLineFacts, OrderPlaced, PaymentCancelRequested, PaymentRequested
 from messaging.events.payments import PaymentCanceled
 from messaging.events.users import PartnerChanged
-from messaging.outbox import record
 from subgraphs.kit.copies import keep
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments import domain
-from subgraphs.payments.domain import Declined, MethodKind, MethodStatus, PaymentStatus, Told
-from subgraphs.payments.effects import SOURCE, Effects, Row, being_refunded, state_of, told
-from subgraphs.payments.models import commissions, methods, outbox, partners, payables, payments
+from subgraphs.payments.domain import Declined, MethodKind, MethodStatus, Operation, PaymentStatus, Told
+from subgraphs.payments.effects import Effects, Row, being_refunded, state_of, told
+from subgraphs.payments.jobs import Job
+from subgraphs.payments.models import commissions, customers, methods, partners, payables, payments
 from subgraphs.payments.settings import Settings
 from subgraphs.payments.vault import Vault
 
@@ -43,24 +43,31 @@ class Intake:
         await self._note_orders(tx, facts)
 
     async def payments_requested(
-        self, tx: AsyncConnection, facts: Sequence[PaymentRequested], now: datetime
-    ) -> list[str]:
-        """Open a payment for each order, or answer again how its payment stands; the ids of those opened."""
+        self, tx: AsyncConnection, facts: Sequence[PaymentRequested], now: datetime, room: int = 0
+    ) -> list[Job]:
+        """Open a payment for each order, or answer again how its payment stands.
+
+        Of those to be charged, ``room`` at most are claimed for the caller, who begins them after the commit; a worker
+        finds the others.
+        """
         wanted = {each.order_id: each for each in facts}
-        held = await self._note_orders(tx, list(wanted.values()))
+        held = await self._noted(tx, wanted)
         known = {row["payable_id"]: row for row in await payments_of_orders(tx, list(wanted))}
         usable = await self._methods(tx, [each for id, each in wanted.items() if id not in known])
+        effects = Effects(self._settings, self._vault, now)
         opened: list[Row] = []
-        answers: list[EventData] = []
+        jobs: list[Job] = []
         for order_id, request in wanted.items():
             row = known.get(order_id)
             if row is None:
                 row = self._open(request, held[order_id], usable, now)
                 opened.append(row)
-            answers += answer(row)
+                if len(jobs) < room and row["attend_at"] is not None:
+                    jobs.append(self._claimed(row, usable[row["payment_method_id"]], effects, now))
+            effects.events += answer(row)
         await insert_rows(tx, payments, opened)
-        await record(tx, outbox, SOURCE, answers)
-        return [row["id"] for row in opened]
+        await effects.write(tx)
+        return jobs
 
     async def cancels_requested(
         self, tx: AsyncConnection, facts: Sequence[PaymentCancelRequested], now: datetime
@@ -130,19 +137,21 @@ class Intake:
             },
         )
 
-    async def _note_orders(
-        self, tx: AsyncConnection, facts: Sequence[OrderPlaced | PaymentRequested]
-    ) -> dict[str, Row]:
-        """Copy whose the orders are and freeze the commission of their lines; the orders' copies, locked."""
+    async def _noted(self, tx: AsyncConnection, wanted: Mapping[str, PaymentRequested]) -> dict[str, Row]:
+        """The orders' copies, locked. News of an order may come after its request, or not have come yet."""
+        held = await _hold(tx, ORDER, list(wanted))
+        unknown = [id for id in wanted if id not in held or held[id]["owner_id"] is None]
+        if unknown:
+            await self._note_orders(tx, [wanted[id] for id in unknown])
+            held |= await _hold(tx, ORDER, unknown)
+        return held
+
+    async def _note_orders(self, tx: AsyncConnection, facts: Sequence[OrderPlaced | PaymentRequested]) -> None:
+        """Copy whose the orders are and freeze the commission of their lines."""
         wanted = {each.order_id: each for each in facts}
         rows = [_order(each) for _, each in sorted(wanted.items())]
-        await insert_ignore(tx, payables, rows)
-        held = await _hold(tx, ORDER, list(wanted))
-        for row in rows:
-            if held[row["id"]]["owner_id"] is None:  # its cancellation came first
-                about = {name: row[name] for name in ("number", "owner_id", "total", "currency", "payment_method_id")}
-                change = update(payables).where(payables.c.type == ORDER, payables.c.id == row["id"])
-                await tx.execute(change.values(**about))
+        if await insert_ignore(tx, payables, rows) < len(rows):
+            await self._complete(tx, rows)
         frozen = {
             line.order_line_id: self._commission(each, line)
             for each in wanted.values()
@@ -150,7 +159,15 @@ class Intake:
             if line.partner_id is not None
         }
         await insert_ignore(tx, commissions, [row for _, row in sorted(frozen.items())])
-        return held
+
+    async def _complete(self, tx: AsyncConnection, rows: Sequence[Row]) -> None:
+        """Say whose the orders are of which the cancellation came first."""
+        held = await _hold(tx, ORDER, [row["id"] for row in rows])
+        for row in rows:
+            if held[row["id"]]["owner_id"] is None:
+                about = {name: row[name] for name in ("number", "owner_id", "total", "currency", "payment_method_id")}
+                change = update(payables).where(payables.c.type == ORDER, payables.c.id == row["id"])
+                await tx.execute(change.values(**about))
 
     def _commission(self, order: OrderPlaced | PaymentRequested, line: OrderLineFacts) -> Row:
         return {
@@ -171,11 +188,10 @@ class Intake:
     def _open(
         self, request: PaymentRequested, payable: Mapping[str, Any], usable: Mapping[str, Row], now: datetime
     ) -> Row:
-        row: Row = dict.fromkeys(payments.columns.keys())
         method = usable.get(request.payment_method_id or "")
         mine = method if method is not None and method["user_id"] == request.buyer_id else None
         charged = request.payment_method_id is not None
-        row |= {
+        row = _NOTHING | {
             "id": new_ulid(),
             "payable_type": ORDER,
             "payable_id": request.order_id,
@@ -214,6 +230,22 @@ class Intake:
             "failure_retryable": refused.retryable,
         }
 
+    def _claimed(self, row: Row, method: Mapping[str, Any], effects: Effects, now: datetime) -> Job:
+        """A payment just opened is its first charge's from the beginning."""
+        row["status"] = PaymentStatus.IN_PROGRESS.value
+        row["attend_at"] = now + timedelta(seconds=self._settings.lease_seconds)
+        row["tries"] = 1
+        return Job(
+            row,
+            effects.attempt(row["id"], Operation.BILLING_CHARGE),
+            asked_before=False,
+            billing_key_sealed=method["billing_key_sealed"],
+            customer_key=method["customer_key"],
+        )
+
+
+_NOTHING: Row = dict.fromkeys(payments.columns.keys())
+
 
 def answer(row: Mapping[str, Any]) -> list[EventData]:
     """How a payment stands, told to whoever asks again; nothing while a charge is under way."""
@@ -248,9 +280,11 @@ def _refused(request: PaymentRequested, method: Mapping[str, Any] | None, provid
     return None
 
 
+_NO_PAYABLE: Row = dict.fromkeys(payables.columns.keys()) | {"version": 1, "withdrawn": False}
+
+
 def _payable(type: str, id: str, **facts: Any) -> Row:
-    row: Row = dict.fromkeys(payables.columns.keys())
-    return row | {"type": type, "id": id, "version": 1, "withdrawn": False} | facts
+    return _NO_PAYABLE | {"type": type, "id": id, **facts}
 
 
 def _order(fact: OrderPlaced | PaymentRequested) -> Row:
@@ -275,9 +309,19 @@ def _never_charged(order_id: str, payable: Mapping[str, Any]) -> PaymentCanceled
     )
 
 
-_METHODS = select(methods).where(among(methods.c.id, "ids")).order_by(methods.c.id).with_for_update()
+_CUSTOMER = select(customers.c.customer_key).where(customers.c.user_id == methods.c.user_id).scalar_subquery()
+_METHODS = (
+    select(
+        *(methods.c[name] for name in ("id", "user_id", "provider", "status", "issuer", "masked_number")),
+        methods.c.billing_key_sealed,
+        func.coalesce(methods.c.customer_key, _CUSTOMER).label("customer_key"),
+    )
+    .where(among(methods.c.id, "ids"))
+    .order_by(methods.c.id)
+    .with_for_update()
+)
 _HOLD = (
-    select(payables)
+    select(payables.c.id, payables.c.owner_id, payables.c.currency, payables.c.cancel_requested_at)
     .where(payables.c.type == bindparam("b_type"), among(payables.c.id, "ids"))
     .order_by(payables.c.id)
     .with_for_update()
