@@ -81,6 +81,7 @@ class Charger:
         self._outcomes: GroupCommit[Outcome, None] = GroupCommit(self._save, limit=OUTCOMES_TOGETHER)
         self._running: set[asyncio.Task[None]] = set()
         self._context: contextvars.Context | None = None
+        self._waiting = False
         self.alarm = Alarm()
 
     async def run(self) -> None:
@@ -106,7 +107,9 @@ class Charger:
 
     async def step(self) -> int:
         """Begin what is due, as far as there is room; how many payments."""
-        jobs = await self._database.run(lambda tx: self._claim(tx, self._room)) if self._room else []
+        room = self._room
+        jobs = await self._database.run(lambda tx: self._claim(tx, room)) if room else []
+        self._waiting = len(jobs) == room
         self.begin(jobs)
         return len(jobs)
 
@@ -140,7 +143,7 @@ class Charger:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if len(self._running) <= self._settings.charge_concurrency // 2:  # not for the sake of one
+        if self._waiting and len(self._running) <= self._settings.charge_concurrency // 2:  # not for the sake of one
             self.alarm.ring()
 
     async def _take_over(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -88,7 +87,7 @@ class Service:
         vault: Vault,
         settings: Settings,
         now: Callable[[], datetime],
-        tell: Callable[[str], Awaitable[None]],
+        tell: Callable[..., Awaitable[None]],
         wake: Callable[[], None],
     ) -> None:
         self._database = database
@@ -116,7 +115,7 @@ class Service:
         self._wake()
         if money_back:
             self.refunder.alarm.ring()
-        await asyncio.gather(*(self._tell(f"payment:{payment_id}") for payment_id in payment_ids))
+        await self._tell(*[f"payment:{payment_id}" for payment_id in payment_ids])
 
     async def refund(
         self,

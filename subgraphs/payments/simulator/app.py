@@ -112,6 +112,7 @@ class Simulator:
         while True:
             while await self.deliver_due() == HOOKS_TOGETHER:
                 pass
+            await asyncio.to_thread(self.store.tidy)
             await asyncio.sleep(every)
 
     async def deliver_due(self) -> int:

@@ -7,7 +7,9 @@ import secrets
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from time import time_ns
+from functools import lru_cache
+from os import urandom
+from time import time, time_ns
 from typing import Any
 
 from subgraphs.payments.simulator.faults import DECLINED_CARDS, Refused
@@ -136,6 +138,7 @@ class Books:
             "refundStatus": "NONE",
             "refundReceiveAccount": None,
         }
+        payment["lastTransactionKey"] = _key()
         self._book(payment, "WAITING_FOR_DEPOSIT", amount)
         self._keep(payment, "deposit")
         return payment
@@ -179,7 +182,7 @@ class Books:
             raise Refused(DECLINED_CARDS[card])
         self._approve(payment)
         payment["card"] = _card(card, payment["totalAmount"])
-        payment["card"]["approveNo"] = f"{secrets.randbelow(10**8):08d}"
+        payment["card"]["approveNo"] = f"{int.from_bytes(urandom(4)) % 10**8:08d}"
         self._keep(payment, "status")
         return payment
 
@@ -253,8 +256,8 @@ def _payment(order_id: str, order_name: str, amount: int, status: str, *, method
     return {
         "mId": "dure",
         "version": "2022-11-16",
-        "paymentKey": f"dure_{time_ns() // 1000:x}{secrets.token_urlsafe(18)}",
-        "lastTransactionKey": _key(),
+        "paymentKey": f"dure_{time_ns() // 1000:x}{urandom(18).hex()}",
+        "lastTransactionKey": None,
         "orderId": order_id,
         "orderName": order_name[:100],
         "status": status,
@@ -342,8 +345,13 @@ def _customer_key(body: Mapping[str, Any]) -> str:
 
 def _key() -> str:
     """Later ones are greater, so that the index that they are in grows at its end."""
-    return f"{time_ns() // 1000:014X}{secrets.token_hex(9).upper()}"
+    return f"{time_ns() // 1000:014x}{urandom(9).hex()}".upper()
 
 
 def _stamp(at: datetime | None = None) -> str:
-    return (at.astimezone(KST) if at else datetime.now(KST)).isoformat(timespec="seconds")
+    return _stamp_of(int(at.timestamp() if at else time()))
+
+
+@lru_cache(maxsize=16)
+def _stamp_of(second: int) -> str:
+    return datetime.fromtimestamp(second, KST).isoformat()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -59,15 +59,22 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint=8000")  # seldom: who changes something would wait for the disk
         self._db.executescript(_SCHEMA)
         self._faulty = self._one("SELECT 1 FROM fault WHERE times > 0") is not None
 
     def close(self) -> None:
         self._db.close()
+
+    def tidy(self) -> None:
+        """Bring the log into the file. It waits for the disk: in a thread."""
+        with closing(sqlite3.connect(self._path)) as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def change(self) -> Iterator[None]:
