@@ -110,7 +110,7 @@ class Methods:
             if method_id not in mine:
                 raise Rejected("NOT_FOUND", "No payment method has this id.", ["id"])
             if mine[method_id]["status"] != MethodStatus.REVOKED.value:
-                await _check_unused(tx, method_id)
+                await _check_unused(tx, user_id, method_id)
                 revoked = {
                     "status": MethodStatus.REVOKED.value,
                     "default_of": None,
@@ -251,8 +251,12 @@ async def _held(tx: AsyncConnection, user_id: str) -> dict[str, Row]:
     return {row["id"]: dict(row) for row in (await tx.execute(query)).mappings()}
 
 
-async def _check_unused(tx: AsyncConnection, method_id: str) -> None:
-    charged = select(payments.c.id).where(payments.c.payment_method_id == method_id, payments.c.status.in_(_UNFINISHED))
+async def _check_unused(tx: AsyncConnection, user_id: str, method_id: str) -> None:
+    charged = select(payments.c.id).where(
+        payments.c.payer_id == user_id,
+        payments.c.payment_method_id == method_id,
+        payments.c.status.in_(_UNFINISHED),
+    )
     pledged = select(payables.c.id).where(
         payables.c.payment_method_id == method_id, payables.c.type == "Pledge", payables.c.withdrawn.is_(False)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Table, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.base import TABLE_OPTIONS, new_metadata
@@ -88,9 +88,13 @@ class Payment(Base):
     __tablename__ = "payment"
     __table_args__ = (
         UniqueConstraint("payable_type", "payable_id", "purpose"),
-        Index("ix_payment_attend_at", "attend_at"),
+        Index(
+            "ix_payment_attend_at",
+            "attend_at",
+            sqlite_where=text("attend_at IS NOT NULL"),
+            postgresql_where=text("attend_at IS NOT NULL"),
+        ),
         Index("ix_payment_payer_id", "payer_id"),
-        Index("ix_payment_payment_method_id", "payment_method_id", "status"),
         CheckConstraint("amount > 0", name="amount_positive"),
         CheckConstraint("captured >= 0 AND captured <= amount", name="captured_within_amount"),
         CheckConstraint("refunded >= 0 AND refunded <= captured", name="refunded_within_captured"),
@@ -173,7 +177,13 @@ class PaymentAttempt(Base):
     __tablename__ = "payment_attempt"
     __table_args__ = (
         Index("ix_payment_attempt_payment_id", "payment_id", "id"),
-        Index("ix_payment_attempt_refund_id", "refund_id", "id"),
+        Index(
+            "ix_payment_attempt_refund_id",
+            "refund_id",
+            "id",
+            sqlite_where=text("refund_id IS NOT NULL"),
+            postgresql_where=text("refund_id IS NOT NULL"),
+        ),
         TABLE_OPTIONS,
     )
 
