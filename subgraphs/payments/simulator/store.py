@@ -165,9 +165,10 @@ class Store:
     # Answers kept for idempotency keys
 
     def answer(self, key: str) -> tuple[int, bytes] | None:
-        horizon = (now() - timedelta(days=IDEMPOTENCY_DAYS)).isoformat()
-        row = self._one("SELECT status, body FROM answer WHERE key = ? AND at > ?", key, horizon)
-        return (row["status"], row["body"]) if row else None
+        row = self._one("SELECT status, body, at FROM answer WHERE key = ?", key)
+        if row is None or row["at"] <= (now() - timedelta(days=IDEMPOTENCY_DAYS)).isoformat():
+            return None
+        return row["status"], row["body"]
 
     def keep_answer(self, key: str, status: int, body: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", (key, status, body, now().isoformat()))
