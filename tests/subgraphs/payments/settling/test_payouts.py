@@ -146,7 +146,7 @@ class TestOnSqlite:
         assert refused["userErrors"] == [{"code": "PAYOUT_ACCOUNT_REQUIRED", "field": ["settlementId"]}]
         assert await market.world.rows(payouts) == []
 
-    @pytest.mark.parametrize("given", ["nonsense", new_ulid()])
+    @pytest.mark.parametrize("given", ["nonsense", new_ulid()], ids=["nonsense", "unknown"])
     async def test_what_is_no_settlement_is_not_paid(self, market: Market, given: Any) -> None:
         assert (await market.pay(given))["userErrors"] == [{"code": "NOT_FOUND", "field": ["settlementId"]}]
 
