@@ -25,6 +25,7 @@ from dure.databases import migrate, open_database, until_told
 from dure.demo_data.ids import EPOCH, ulid_of
 from dure.settings import Settings
 from subgraphs.delivery import models as delivery
+from subgraphs.delivery.addresses import NewAddress, columns
 from subgraphs.delivery.addresses import announce as announce_addresses
 from subgraphs.kit.ids import global_id
 from subgraphs.orders import models as orders
@@ -97,16 +98,13 @@ async def _people(tx: AsyncConnection, _: Settings, numbers: Sequence[int]) -> N
 
 
 async def _addresses(tx: AsyncConnection, _: Settings, numbers: Sequence[int]) -> None:
+    home = columns(NewAddress("구매자", "+821012345678", "06236", "서울 강남구 1", as_default=True))
     rows = [
         {
             "id": address_id(number),
             "user_id": buyer_id(number),
             "version": 1,
-            "recipient": "구매자",
-            "phone": "+821012345678",
-            "postal_code": "06236",
-            "line1": "서울 강남구 1",
-            "is_default": True,
+            **home,
         }
         for number in numbers
     ]

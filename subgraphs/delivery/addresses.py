@@ -15,7 +15,7 @@ from db.session import Database
 from messaging.events.delivery import AddressChanged
 from messaging.outbox import record
 from subgraphs.delivery.domain import is_postal_code, is_remote
-from subgraphs.delivery.models import addresses, deliveries, outbox, pledge_copies
+from subgraphs.delivery.models import addresses, deliveries, outbox, pledge_copies, shipments
 from subgraphs.kit.errors import Rejected, RejectedTogether
 from subgraphs.kit.ids import new_ulid
 
@@ -28,6 +28,8 @@ _ERASED = {
     "line2": None,
     "delivery_note": None,
     "label": None,
+    "parcel": None,
+    "remote": False,
     "is_default": False,
 }
 
@@ -118,7 +120,7 @@ class Addresses:
             final = replace(wanted, as_default=wanted.as_default or not held)
             if final.as_default:
                 await _clear_default(tx, user_id)
-            row = {"id": address_id, "user_id": user_id, "version": 1, **_columns(final)}
+            row = {"id": address_id, "user_id": user_id, "version": 1, **columns(final)}
             await tx.execute(insert(addresses), row)
             await announce(tx, [address_id])
 
@@ -136,7 +138,7 @@ class Addresses:
             final = replace(wanted, as_default=wanted.as_default or held[address_id].is_default)
             if final.as_default:
                 await _clear_default(tx, user_id)
-            changes = {**_columns(final), "version": addresses.c.version + 1}
+            changes = {**columns(final), "version": addresses.c.version + 1}
             await tx.execute(update(addresses).where(addresses.c.id == address_id).values(**changes))
             await announce(tx, [address_id])
 
@@ -149,7 +151,7 @@ class Addresses:
             held = await self._lock_own(tx, user_id)
             if address_id not in held:
                 raise Rejected("NOT_FOUND", "You have no such address.", ["id"])
-            if await _in_use(tx, address_id):
+            if await _in_use(tx, user_id, address_id):
                 raise Rejected("ADDRESS_IN_USE", "An order or pledge under way goes there.", ["id"])
             await _erase(tx, [address_id], self._now())
             heir = max((other for other in held if other != address_id), default=None)
@@ -172,17 +174,26 @@ class Addresses:
         self._wake_relay()
 
 
-def _columns(given: NewAddress) -> dict[str, Any]:
-    names = ("recipient", "phone", "postal_code", "line1", "label", "line2", "delivery_note")
-    return {name: getattr(given, name) for name in names} | {"is_default": given.as_default}
+_ON_A_PARCEL = ("recipient", "phone", "postal_code", "line1", "line2", "delivery_note")
+
+
+def columns(given: NewAddress) -> dict[str, Any]:
+    """What is kept of an address."""
+    parcel = {name: getattr(given, name) for name in _ON_A_PARCEL}
+    more = {"label": given.label, "remote": is_remote(given.postal_code), "is_default": given.as_default}
+    return {**parcel, "parcel": parcel, **more}
 
 
 async def _clear_default(tx: AsyncConnection, user_id: str) -> None:
     await tx.execute(update(addresses).where(addresses.c.user_id == user_id).values(is_default=False))
 
 
-async def _in_use(tx: AsyncConnection, address_id: str) -> bool:
-    by_order = select(func.count()).where(deliveries.c.address_id == address_id, deliveries.c.finished.is_(False))
+async def _in_use(tx: AsyncConnection, user_id: str, address_id: str) -> bool:
+    by_order = (
+        select(func.count())
+        .select_from(deliveries.join(shipments, shipments.c.order_id == deliveries.c.order_id))
+        .where(shipments.c.buyer_id == user_id, deliveries.c.address_id == address_id, deliveries.c.finished.is_(False))
+    )
     by_pledge = select(func.count()).where(
         pledge_copies.c.address_id == address_id, pledge_copies.c.canceled.is_(False)
     )
@@ -218,6 +229,6 @@ def _changed(row: Row[Any]) -> AddressChanged:
         line1=row.line1,
         line2=row.line2,
         delivery_note=row.delivery_note,
-        remote_area=row.deleted_at is None and is_remote(row.postal_code),
+        remote_area=row.remote,
         deleted=row.deleted_at is not None,
     )

@@ -37,6 +37,9 @@ class Address(Base):
     line1: Mapped[str] = mapped_column(Sealed("delivery.address.line1"))
     line2: Mapped[str | None] = mapped_column(Sealed("delivery.address.line2"))
     delivery_note: Mapped[str | None] = mapped_column(Sealed("delivery.address.delivery_note"))
+    parcel: Mapped[dict[str, str | None] | None] = mapped_column(SealedJson("delivery.shipment.address"))
+    """What shipments keep of it, sealed for them: it is copied to each as it is. Null when deleted."""
+    remote: Mapped[bool] = mapped_column(Boolean, default=False)
     is_default: Mapped[bool] = mapped_column(Boolean, default=False)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -66,7 +69,7 @@ class OrderDelivery(Base):
 
     order_id: Mapped[str] = mapped_column(UlidType, primary_key=True)
     buyer_id: Mapped[str | None] = mapped_column(UlidType)
-    address_id: Mapped[str | None] = mapped_column(UlidType, index=True)
+    address_id: Mapped[str | None] = mapped_column(UlidType)
     state: Mapped[str | None] = mapped_column(String(10))
     reason: Mapped[str | None] = mapped_column(String(50))
     paid: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import MetaData, Row, Text, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, insert_rows, update_rows
@@ -19,7 +19,7 @@ from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.delivery import DeliveryAccepted, DeliveryCanceled, DeliveryRejected
 from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested
-from subgraphs.delivery.domain import WAITING, DeliveryState, ShipmentStatus, add_business_days, is_remote
+from subgraphs.delivery.domain import WAITING, DeliveryState, ShipmentStatus, add_business_days
 from subgraphs.delivery.models import addresses, deliveries, shipment_lines, shipments
 from subgraphs.kit.ids import new_ulid
 
@@ -27,11 +27,16 @@ Decided = Row[str, str | None, str | None]
 Rows = Mapping[str, Decided]
 
 
+_PARCELS = shipments.to_metadata(MetaData())
+_PARCELS.c.address.type = Text()  # what an address keeps for its parcels is sealed already
+
+
 class Home(NamedTuple):
-    """An address as it stands now: a parcel goes where its buyer lived when it was ordered."""
+    """An address as it stands now: a parcel goes where its buyer lived when it was ordered. ``parcel``: sealed."""
 
     user_id: str
-    address: dict[str, str | None]
+    parcel: str
+    remote: bool
 
 
 async def request(tx: AsyncConnection, requests: Sequence[DeliveryRequested], now: datetime) -> list[EventData]:
@@ -82,8 +87,7 @@ _LOCK = (
     .order_by(deliveries.c.order_id)
     .with_for_update()
 )
-_SNAPSHOT = ("recipient", "phone", "postal_code", "line1", "line2", "delivery_note")
-_HOMES = select(addresses.c.id, addresses.c.user_id, *(addresses.c[name] for name in _SNAPSHOT)).where(
+_HOMES = select(addresses.c.id, addresses.c.user_id, type_coerce(addresses.c.parcel, Text()), addresses.c.remote).where(
     among(addresses.c.id, "ids"), addresses.c.deleted_at.is_(None)
 )
 
@@ -104,7 +108,7 @@ async def _homes(tx: AsyncConnection, address_ids: Sequence[str]) -> dict[str, H
     if not address_ids:
         return {}
     rows = (await tx.execute(_HOMES, {"ids": sorted(set(address_ids))})).all()
-    return {id: Home(user_id, dict(zip(_SNAPSHOT, address, strict=True))) for id, user_id, *address in rows}
+    return {id: Home._make(home) for id, *home in rows}
 
 
 def _is_theirs(home: Home | None, buyer_id: str) -> bool:
@@ -120,7 +124,7 @@ async def _ship(
     contents: list[dict[str, Any]] = []
     arrival = {remote: add_business_days(now.date(), 4 if remote else 2) for remote in (False, True)}
     for each in accepted:
-        address = homes[each.address_id].address
+        home = homes[each.address_id]
         by_seller: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for line in each.lines:
             by_seller[line.partner_id or ""].append({"order_line_id": line.order_line_id, "quantity": line.quantity})
@@ -137,14 +141,14 @@ async def _ship(
                     "seller_id": seller_id,
                     "split": "",
                     "buyer_id": each.buyer_id,
-                    "address": address,
+                    "address": home.parcel,
                     "created_at": now,
-                    "estimated_delivery_on": arrival[is_remote(address["postal_code"] or "")],
+                    "estimated_delivery_on": arrival[home.remote],
                 }
             )
             contents += [{"shipment_id": shipment_id, **line} for line in by_seller[seller_id]]
     if parcels:
-        await insert_rows(tx, shipments, parcels)
+        await insert_rows(tx, _PARCELS, parcels)
         await insert_rows(tx, shipment_lines, contents)
     return made
 

@@ -18,6 +18,9 @@ from tests.support.raw import dump
 
 SECRETS = ("김하나", "1012345678", "06236", "테헤란로", "B동 302호", "경비실")
 
+CODES = ("06236", "06236", "63000")
+EMPTY = ("line2", "delivery_note")
+
 
 async def shipped(world: World, buyer: str) -> str:
     """A parcel on its way to an address of the buyer; the address."""
@@ -50,6 +53,7 @@ async def test_a_withdrawn_users_addresses_are_erased_and_others_told(world: Wor
         rows = {row.user_id: row for row in await connection.execute(select(addresses))}
     gone = rows[leaver]
     assert (gone.recipient, gone.phone, gone.postal_code, gone.line1, gone.line2) == ("", "", "", "", None)
+    assert gone.parcel is None
     assert gone.deleted_at is not None
     assert rows[stayer].line1 == home()["line1"]
     last = (await world.told(AddressChanged))[-1]
@@ -59,16 +63,21 @@ async def test_a_withdrawn_users_addresses_are_erased_and_others_told(world: Wor
 async def test_an_upgrade_seals_what_an_older_version_wrote(database_url: str) -> None:
     await upgrade(database_url, MIGRATIONS)
     await downgrade(database_url, MIGRATIONS, "0001")
-    row = "(:id, 'u', 1, '김하나', '+821012345678', '06236', '테헤란로 1', false)"
+    row = "(:id, 'u', 1, '김하나', '+821012345678', :code, '테헤란로 1', false)"
     columns = "(id, user_id, version, recipient, phone, postal_code, line1, is_default)"
     async with Database(database_url) as database, database.transaction() as tx:
-        for number in range(3):
-            await tx.execute(text(f"INSERT INTO address {columns} VALUES {row}"), {"id": f"{number:026}"})
+        for number, code in enumerate(CODES):
+            await tx.execute(text(f"INSERT INTO address {columns} VALUES {row}"), {"id": f"{number:026}", "code": code})
     await upgrade(database_url, MIGRATIONS)
     async with Database(database_url) as database:
         assert [secret for secret in SECRETS if secret in await dump(database)] == []
         async with database.read() as connection:
             assert set((await connection.execute(select(addresses.c.recipient))).scalars()) == {"김하나"}
+            kept = list((await connection.execute(select(addresses.c.parcel).order_by(addresses.c.id))).scalars())
+            far = list((await connection.execute(select(addresses.c.remote).order_by(addresses.c.id))).scalars())
+    on_parcel = {"recipient": "김하나", "phone": "+821012345678", "line1": "테헤란로 1"} | dict.fromkeys(EMPTY)
+    assert kept == [{**on_parcel, "postal_code": code} for code in CODES], "what its parcels will say"
+    assert far == [False, False, True]
     await downgrade(database_url, MIGRATIONS, "0001")
     async with Database(database_url) as database:
         assert (await dump(database)).count("김하나") == 3, "and the way back opens it"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from msgspec.structs import replace
+from sqlalchemy import select, update
 
 from messaging.events.delivery import DeliveryAccepted, DeliveryCanceled, DeliveryRejected, ShipmentChanged
-from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderLineFacts, OrderPaid
+from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested, OrderLineFacts, OrderPaid, OrderPlaced
 from messaging.events.users import PartnerChanged
 from subgraphs.delivery.models import deliveries, shipment_lines, shipments
 from subgraphs.kit.ids import global_id, local_id, new_ulid
@@ -286,3 +287,24 @@ async def test_the_audit_sees_each_broken_invariant(world: World, sale: Sale, da
     async with world.database.transaction() as tx:
         await tx.execute(damage)
     assert invariant in {violation.invariant for violation in await world.audit()}
+
+
+async def test_who_has_paid_is_known_whatever_is_heard_first(world: World, sale: Sale) -> None:
+    """OrderPaid may be the first that is heard of an order, or come after the cancellation that left it nameless."""
+    nameless, known, fresh = (replace(sale.paid, order_id=new_ulid()) for _ in range(3))
+    await world.tell(DeliveryCancelRequested(order_id=nameless.order_id))
+    placed = OrderPlaced(
+        order_id=known.order_id,
+        order_number="N",
+        buyer_id=known.buyer_id,
+        total=known.total,
+        currency="KRW",
+        lines=known.lines,
+    )
+    await world.tell(placed)
+    await world.tell(nameless, known, fresh)
+    query = select(deliveries.c.order_id, deliveries.c.buyer_id, deliveries.c.paid)
+    asked = [nameless.order_id, known.order_id, fresh.order_id]
+    async with world.database.read() as connection:
+        rows = (await connection.execute(query.where(deliveries.c.order_id.in_(asked)))).all()
+    assert {row.order_id: (row.buyer_id, row.paid) for row in rows} == dict.fromkeys(asked, (sale.buyer, True))
