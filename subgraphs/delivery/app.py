@@ -12,6 +12,7 @@ from messaging.relay import Relay
 from subgraphs.delivery.addresses import Addresses
 from subgraphs.delivery.audit import audit
 from subgraphs.delivery.consumers import handlers
+from subgraphs.delivery.domain import add_business_days
 from subgraphs.delivery.loaders import Context, Loaders
 from subgraphs.delivery.models import dead_letters, idempotency, inbox, outbox
 from subgraphs.delivery.schema import schema
@@ -43,6 +44,7 @@ def build(runtime: Runtime, settings: Settings | None = None) -> Subgraph:
     """Delivery on this runtime."""
     chosen = settings or Settings()
     database = runtime.database
+    add_business_days(runtime.now().date(), 1)  # the calendar takes a tenth of a second to load: not while orders wait
     relay = Relay(database, outbox, runtime.broker)
     consumer = Consumer(
         database, inbox, dead_letters, runtime.broker, f"dure.{NAME}", handlers(runtime.now), after_commit=relay.wake
