@@ -80,14 +80,10 @@ def _of_notifications() -> list[tuple[str, _Query]]:
     email = deliveries.c.channel == "EMAIL"
     return [
         (
-            "users.channels: a notification has a delivery to the inbox and by e-mail, whatever became of them",
+            "users.channels: a notification has a delivery by e-mail, whatever became of it",
             select(notifications.c.id)
-            .outerjoin(
-                deliveries,
-                and_(deliveries.c.notification_id == notifications.c.id, deliveries.c.channel.in_(("IN_APP", "EMAIL"))),
-            )
-            .group_by(notifications.c.id)
-            .having(func.count(deliveries.c.channel) != 2),
+            .outerjoin(deliveries, and_(deliveries.c.notification_id == notifications.c.id, email))
+            .where(deliveries.c.channel.is_(None)),
         ),
         (
             "users.mail_delivery: an e-mail delivery says what its mail says",

@@ -332,7 +332,8 @@ class Notification(Base):
 
 
 class NotificationDelivery(Base):
-    """A notification on one channel; an e-mail's row is settled with its mail."""
+    """A notification by e-mail or text message; an e-mail's row is settled with its mail. What stands in the inbox says
+    so itself (``in_inbox``)."""
 
     __tablename__ = "notification_delivery"
     __table_args__ = (TABLE_OPTIONS,)

@@ -260,7 +260,13 @@ class Notification(Node):
 
     @strawberry.field
     async def deliveries(self, info: Info) -> list[NotificationDelivery]:
-        return [
+        shown = self.row.in_inbox
+        in_app = NotificationDelivery(
+            channel=NotificationChannel.IN_APP,
+            status=DeliveryAttemptStatus.SENT if shown else DeliveryAttemptStatus.SUPPRESSED,
+            sent_at=self.row.created_at if shown else None,
+        )
+        sent = [
             NotificationDelivery(
                 channel=NotificationChannel(row.channel),
                 status=DeliveryAttemptStatus(row.status),
@@ -268,6 +274,7 @@ class Notification(Node):
             )
             for row in await info.context.loaders.deliveries_of.load(self.row.id)
         ]
+        return sorted([in_app, *sent], key=lambda each: each.channel.value)
 
 
 @strawberry.type

@@ -111,7 +111,7 @@ async def _deliver(
     readers: Mapping[str, AnyRow],
     channels: Mapping[str, Sequence[str]],
 ) -> None:
-    """The ways that new notices go, and the e-mails among them: two statements, however many there are."""
+    """The ways that new notices go beside the inbox, and the e-mails among them: two statements, however many."""
     now = deps.now()
     drafts = {}
     for row in rows:
@@ -122,33 +122,20 @@ async def _deliver(
     mail_ids = dict(zip(drafts, await mail.queue(tx, list(drafts.values()), now), strict=True)) if drafts else {}
     texted = [row for row in rows if deps.texts and "SMS" in channels[row["id"]]]
     text_ids = await _queue_texts(tx, deps, texted) if texted else {}
-    ways = []
-    for row in rows:
-        shown, mail_id = row["in_inbox"], mail_ids.get(row["id"])
-        ways.append(_way(row, "IN_APP", "SENT" if shown else "SUPPRESSED", sent_at=now if shown else None))
-        ways.append(_way(row, "EMAIL", "QUEUED" if mail_id else "SUPPRESSED", mail_id=mail_id))
-    for row in texted:
-        text_id = text_ids.get(row["id"])
-        ways.append(_way(row, "SMS", "QUEUED" if text_id else "SUPPRESSED", text_id=text_id))
+    ways = [_way(row, "EMAIL", mail_id=mail_ids.get(row["id"])) for row in rows]
+    ways += [_way(row, "SMS", text_id=text_ids.get(row["id"])) for row in texted]
     await insert_rows(tx, deliveries, ways)
 
 
 def _way(
-    row: Mapping[str, Any],
-    channel: str,
-    status: str,
-    *,
-    mail_id: str | None = None,
-    text_id: str | None = None,
-    sent_at: datetime | None = None,
+    row: Mapping[str, Any], channel: str, *, mail_id: str | None = None, text_id: str | None = None
 ) -> dict[str, Any]:
     return {
         "notification_id": row["id"],
         "channel": channel,
-        "status": status,
+        "status": "QUEUED" if mail_id or text_id else "SUPPRESSED",
         "mail_id": mail_id,
         "text_id": text_id,
-        "sent_at": sent_at,
     }
 
 

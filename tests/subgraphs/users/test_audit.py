@@ -24,7 +24,7 @@ from tests.subgraphs.users.test_sessions import refresh
 
 BREAKS: Sequence[tuple[str, Any]] = [
     ("users.one_refresh_token", update(refresh_tokens).values(used_at=None)),
-    ("users.channels", delete(deliveries).where(deliveries.c.channel == "IN_APP")),
+    ("users.channels", delete(deliveries).where(deliveries.c.channel == "EMAIL")),
     ("users.mail_delivery", update(deliveries).where(deliveries.c.mail_id.is_not(None)).values(status="SENT")),
     ("users.approved_sells", update(applications).values(partner_id=None)),
     ("users.live_application", update(applications).values(live_business_number=None)),

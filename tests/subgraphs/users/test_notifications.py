@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from db.migrate import downgrade, upgrade
 from messaging.events import EventData
 from messaging.events.delivery import ShipmentChanged
 from messaging.events.funding import PledgeReserved
 from messaging.events.orders import OrderPlaced, ReturnChanged
 from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
 from subgraphs.kit.ids import global_id, new_ulid
+from subgraphs.users.app import MIGRATIONS
 from subgraphs.users.models import dead_letters, deliveries, mails, notifications, waiting_notices
 from subgraphs.users.service import engagements
 from tests.subgraphs.users.conftest import Member, World
@@ -76,7 +78,7 @@ async def test_a_payment_is_told_once_however_often_its_event_comes(any_world: W
     assert shown["body"] == "주문 20261121-AB 12,000 KRW 결제가 완료되었습니다."
     assert shown["subjectId"] == global_id("Order", order_id)
     assert {each["channel"]: each["status"] for each in shown["deliveries"]} == {"IN_APP": "SENT", "EMAIL": "QUEUED"}
-    assert len(await any_world.rows(deliveries)) == 2
+    assert len(await any_world.rows(deliveries)) == 1
     assert [each["kind"] for each in await any_world.mails(member.email)] == ["PAYMENT_COMPLETED", "VERIFY_EMAIL"]
     assert await any_world.rows(dead_letters) == []
     assert await any_world.audit() == []
@@ -303,3 +305,18 @@ async def test_notifications_of_a_message_are_written_together(world: World) -> 
     await world.tell(*(captured(world, member.id, new_ulid()) for _ in range(20)))
     ids = await world.column(select(notifications.c.id).where(notifications.c.created_at >= before - timedelta(1)))
     assert len(ids) == 20
+
+
+async def test_inboxes_stay_as_they_are_over_an_upgrade_and_back(any_world: World, database_url: str) -> None:
+    member = await any_world.member()
+    await any_world.ask(PREFER, member, type="PAYMENT_FAILED", channels=["EMAIL"])
+    await any_world.tell(captured(any_world, member.id, new_ulid()))
+    order = {"payable_type": "Order", "payable_id": new_ulid(), "payer_id": member.id}
+    await any_world.tell(PaymentFailed(payment_id=new_ulid(), code="REFUSED", message="", **order))
+    before = await inbox(any_world, member)
+    await downgrade(database_url, MIGRATIONS, "0005")
+    old = {(row.status, row.sent_at is None) for row in await any_world.rows(deliveries) if row.channel == "IN_APP"}
+    assert old == {("SENT", False), ("SUPPRESSED", True)}
+    await upgrade(database_url, MIGRATIONS)
+    assert {row.channel for row in await any_world.rows(deliveries)} == {"EMAIL"}
+    assert await inbox(any_world, member) == before
