@@ -100,7 +100,8 @@ class StockSteps:
 
         def committed() -> None:
             failpoint(f"products.{step}.after_commit")
-            self._later(self._shop.tell_stock(sorted(outcome.touched)))
+            if outcome.touched:
+                self._later(self._shop.tell_stock(sorted(outcome.touched)))
             if back:
                 self._later(self._shop.tell_items(back))
 

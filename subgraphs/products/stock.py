@@ -2,7 +2,8 @@
 
 Whatever a step decides stays in ``reservation``, so that the same request gets the same answer again, and a release
 that overtakes its reservation request leaves a tombstone that refuses it. Locks are taken in one order everywhere:
-reservations by order id, then levels by variant id.
+reservations by order id, then levels by variant id. (A commit of an order that is not known here yet, which no saga
+sends, writes its tombstone after that: a deadlock it were in would be tried again.)
 """
 
 from __future__ import annotations
@@ -117,8 +118,10 @@ def refusal(order_id: str, short: Mapping[str, int]) -> StockRejected:
 
 async def commit(tx: AsyncConnection, order_ids: Sequence[str], now: datetime) -> Outcome:
     """Step 4: what the orders hold is sold. A hold that has ended is taken anew if the units are still there."""
-    await open_reservations(tx, order_ids, State.RELEASED, now, now)  # an order that held nothing never will
     states = await lock_reservations(tx, order_ids)
+    if unknown := set(order_ids) - states.keys():
+        await open_reservations(tx, unknown, State.RELEASED, now, now)  # an order that held nothing never will
+        states = await lock_reservations(tx, order_ids)
     held = _in_state(states, State.HELD)
     ended = _in_state(states, State.EXPIRED)
     lines = await _lines(tx, [*held, *ended])

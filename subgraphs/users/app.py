@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 CONSUMES: tuple[type[EventData], ...] = consumers.CONSUMES
 
 MAIL_SECONDS, WAITING_SECONDS, PICTURES_SECONDS, TIDY_SECONDS = 1.0, 15.0, 60.0, 3600.0
+GATHERING_SECONDS = 0.25
+"""How long a letter may wait for others that leave in the same transactions."""
 
 log = structlog.get_logger()
 
@@ -132,11 +135,17 @@ def _senders(runtime: Runtime, settings: Settings, mail_alarm: Alarm, texter: te
         mailer = mail.Mailer(
             runtime.database, send, sender=settings.mail_from, now=runtime.now, keep_bodies=in_development
         )
-        workers.append(_repeating("users.mail", mailer.send_due, MAIL_SECONDS, mail_alarm))
+        workers.append(_repeating("users.mail", lambda: _gathered(mailer), MAIL_SECONDS, mail_alarm))
     if texter is not None:
         sending = texts.Texter(runtime.database, texter, runtime.now)
         workers.append(_repeating("users.texts", sending.send_due, MAIL_SECONDS))
     return workers
+
+
+async def _gathered(mailer: mail.Mailer) -> int:
+    """What is queued at nearly the same time goes together."""
+    await asyncio.sleep(GATHERING_SECONDS)
+    return await mailer.send_due()
 
 
 def _transport(runtime: Runtime, settings: Settings) -> mail.Send | None:

@@ -124,7 +124,7 @@ class Mailer:
 
     async def _settle_and_lease(self, tx: AsyncConnection, *, outcomes: _Outcomes) -> Sequence[AnyRow]:
         await self._settle(tx, outcomes)
-        return await self._lease(tx)
+        return await self._lease(tx) if len(outcomes) == BATCH else ()
 
     async def _lease(self, tx: AsyncConnection) -> Sequence[AnyRow]:
         now = self._now()
