@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import DropConstraint
 
 from subgraphs.products import models
-from subgraphs.products.stock_ledger import Level, move_units
+from subgraphs.products.domain import StockMovementType
+from subgraphs.products.stock_ledger import Change, Level, Oversold, apply, move_units
 from tests.subgraphs.products.conftest import World
 
 PROCESSES, BUYERS, UNITS = 4, 5, 5
@@ -63,6 +64,19 @@ async def test_the_table_itself_refuses_what_the_update_would_let_through(world:
     with pytest.raises(DBAPIError):
         async with world.database.transaction() as tx:
             await tx.execute(move_units({variant: Level(reserved=1)}, world.clock(), guarded=False))
+
+
+async def test_a_decision_on_levels_that_were_not_locked_changes_nothing(world: World) -> None:
+    few, many = (await world.publish("Last units", "L-1", "L-2", units=1)).ulids
+    thought = {few: Level(on_hand=5), many: Level(on_hand=1)}
+    taken = [
+        Change(variant, StockMovementType.RESERVED, units, reserved=units) for variant, units in ((many, 1), (few, 2))
+    ]
+    with pytest.raises(Oversold):
+        async with world.database.transaction() as tx:
+            await apply(tx, thought, taken, world.clock())
+    assert [await world.level(each) for each in (few, many)] == [(1, 0, 0), (1, 0, 0)]
+    assert await world.violations() == []
 
 
 async def drop_check(world: World) -> None:

@@ -166,6 +166,19 @@ async def test_a_commit_of_an_order_that_holds_nothing_is_rejected(world: World)
     assert await world.level(variant) == (1, 0, 0), "after the refusal nothing may be held for it"
 
 
+async def test_a_batch_of_commits_may_name_orders_that_are_not_known(world: World) -> None:
+    (variant,) = (await world.publish("Vitamin C", "C-1")).ulids
+    known, early = order_of(**{variant: 2}), order_of(**{variant: 3})
+    await world.tell(known)
+    await world.tell(ask_commit(early), ask_commit(known))
+    assert await world.told(StockCommitRejected) == [StockCommitRejected(order_id=early.order_id, reason="released")]
+    assert await world.told(StockCommitted) == [StockCommitted(order_id=known.order_id)]
+    await world.tell(early)
+    assert await world.told(StockRejected) == [StockRejected(order_id=early.order_id, shortages=())]
+    assert await world.level(variant) == (10, 0, 2)
+    assert await world.violations() == []
+
+
 async def test_holds_end_and_are_released_once(world: World) -> None:
     (variant,) = (await world.publish("Vitamin C", "C-1", units=5)).ulids
     request = order_of(**{variant: 2})

@@ -18,6 +18,7 @@ from subgraphs.kit.ids import new_ulid
 from subgraphs.kit.settings import CommonSettings
 from subgraphs.kit.subgraph import Runtime
 from subgraphs.users import app, mail
+from subgraphs.users.letters import Letter
 from subgraphs.users.models import deliveries, mails
 from subgraphs.users.settings import Settings
 from tests.subgraphs.users.conftest import SECRET, World
@@ -68,6 +69,18 @@ async def test_a_mail_is_sent_once_and_its_secrets_erased(any_world: World) -> N
     (row,) = await any_world.rows(mails)
     assert (row.status, row.body, row.sent_at is not None) == ("SENT", None, True)
     assert await mailer(any_world, server).send_due() == 0
+
+
+async def test_more_than_a_batch_is_sent_at_once_and_each_settled(world: World) -> None:
+    many, server = mail.BATCH + 1, Server(refusals=1)
+    drafts = [mail.Draft("RECOVER_ID", f"{number}@example.com", Letter("Hello", "x")) for number in range(many)]
+    await world.database.run(lambda tx: mail.queue(tx, drafts, world.clock()))
+    assert await mailer(world, server).send_due() == many
+    assert [message["To"] for message in server.sent] == [f"{mail.BATCH}@example.com"], "the first batch was refused"
+    world.clock.pass_(seconds=16)
+    assert await mailer(world, server).send_due() == mail.BATCH
+    assert {row.status for row in await world.rows(mails)} == {"SENT"}
+    assert len({message["To"] for message in server.sent}) == many == len(server.sent)
 
 
 async def test_a_refused_mail_is_tried_again_later_and_later(world: World) -> None:
