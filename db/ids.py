@@ -9,17 +9,19 @@ from threading import Lock
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_BITS = 80
-_SHIFTS = range(_RANDOM_BITS - 10, -1, -10)
+_HEAD_SHIFTS = range(_RANDOM_BITS - 10, 0, -10)
+"""All pairs of the random part but the last: those that many ids of a millisecond share."""
 
 _lock = Lock()
 _millisecond = 0
 _prefix = ""
+_head = ""
 _random = 0
 
 
 def new_ulid() -> str:
     """A fresh ULID: 26 characters that sort by the time they were made, in this process strictly."""
-    global _millisecond, _prefix, _random
+    global _millisecond, _prefix, _head, _random
     now = time.time_ns() // 1_000_000
     with _lock:
         if now > _millisecond:
@@ -29,5 +31,7 @@ def new_ulid() -> str:
             _random = int.from_bytes(os.urandom(10)) >> 1
         else:  # the same millisecond, or the clock was set back: the next one
             _random += 1
-        prefix, random = _prefix, _random
-    return prefix + "".join([_PAIRS[random >> shift & 1023] for shift in _SHIFTS])
+            if _random & 1023:
+                return _head + _PAIRS[_random & 1023]
+        _head = _prefix + "".join([_PAIRS[_random >> shift & 1023] for shift in _HEAD_SHIFTS])
+        return _head + _PAIRS[_random & 1023]

@@ -8,7 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ulid import ULID
 
+from db import ids
 from db.ids import new_ulid
+
+
+@pytest.fixture(autouse=True)
+def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process may have moved the clock ahead; ids never go back."""
+    monkeypatch.setattr(ids, "_millisecond", 0)
 
 
 def test_it_carries_the_time_it_was_made_at() -> None:
