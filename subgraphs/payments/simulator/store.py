@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -72,8 +72,8 @@ class Store:
         self._db.close()
 
     def tidy(self) -> None:
-        """Bring the log into the file. It waits for the disk: in a thread."""
-        with closing(sqlite3.connect(self._path)) as db:
+        """Bring the log into the file, unless somebody is in the way. It waits for the disk: in a thread."""
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(self._path)) as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
