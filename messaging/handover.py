@@ -43,9 +43,9 @@ class Taker(Protocol):
 _takers: WeakKeyDictionary[Database, dict[str, Taker]] = WeakKeyDictionary()
 
 
-def begin(database: Database, outbox: Table, taker: Taker) -> bool:
+def begin(database: Database, outbox: Table, taker: Taker) -> None:
     """From now on the events that this process records in ``outbox`` go to ``taker``; not if another takes them."""
-    return _takers.setdefault(database, {}).setdefault(outbox.name, taker) is taker
+    _takers.setdefault(database, {}).setdefault(outbox.name, taker)
 
 
 def end(database: Database, outbox: Table, taker: Taker) -> None:

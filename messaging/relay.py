@@ -58,8 +58,9 @@ class Relay:
         self._batch = batch
         self._lease = lease
         self._woken = asyncio.Event()
-        self._taking = False
         self._handed: list[Recorded] = []
+        self._was_handed = False
+        self._looked_at = 0.0
         self._next_look = 0.0
         self._next_mark = 0.0
         self._publishing: set[asyncio.Task[None]] = set()
@@ -75,9 +76,11 @@ class Relay:
         self._prepare()
 
     def wake(self) -> None:
-        """There may be something to publish that is not handed over. Never blocks, never fails."""
-        if not self._taking:
-            self._next_look = 0.0
+        """Something was committed. If it was not handed over, it is looked for. Never blocks, never fails."""
+        if self._was_handed:
+            self._was_handed = False
+        else:
+            self._next_look = min(self._next_look, self._looked_at + BUSY_POLL_SECONDS)
             self._woken.set()
 
     def room(self) -> timedelta | None:
@@ -86,12 +89,13 @@ class Relay:
     def take(self, events: Sequence[Recorded]) -> None:
         self._in_flight.update(each.id for each in events)
         self._handed += events
+        self._was_handed = True
         self._woken.set()
 
     async def run(self) -> None:
         """Publish what is handed over, and what else the outbox gets, until cancelled."""
         failures = 0
-        self._taking = handover.begin(self._database, self._outbox, self)
+        handover.begin(self._database, self._outbox, self)
         try:
             while True:
                 self._woken.clear()
@@ -108,7 +112,6 @@ class Relay:
                     continue
                 await self._rest()
         finally:
-            self._taking = False
             handover.end(self._database, self._outbox, self)
             await self._let_go()
 
@@ -130,6 +133,8 @@ class Relay:
             found = await self._step(look)
             now = time.monotonic()
             self._next_mark = now + MARK_SECONDS
+            if look:
+                self._looked_at = now
             if look and found < self._batch:
                 self._next_look = now + (BUSY_POLL_SECONDS if found or not self._has_room() else POLL_SECONDS)
 
