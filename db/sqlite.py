@@ -32,10 +32,15 @@ SLOW_REMEMBERED = 1_000
 """Statements that are known to take longer."""
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+WRITER_PRAGMAS = ("cache_size=-32768", "wal_autocheckpoint=4000")
+"""KiB, and pages: a batch touches hundreds of pages of many indexes, which are not to be read, or brought into the file,
+again for each."""
 
 
 class WriterConnection(sqlite3.Connection):
     """Transactions begin IMMEDIATE: one writer at a time."""
+
+    pragmas: ClassVar[tuple[str, ...]] = WRITER_PRAGMAS
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or _WriterCursor)
@@ -62,6 +67,7 @@ class WriterConnection(sqlite3.Connection):
 class ReaderConnection(sqlite3.Connection):
     """Transactions that only read."""
 
+    pragmas: ClassVar[tuple[str, ...]] = ()
     slow: ClassVar[set[str]] = set()
 
     def cursor(self, factory: Any = None) -> Any:
@@ -277,11 +283,11 @@ class Reader(_Dialect):
     kind = ReaderConnection
 
 
-def _open(kind: type[sqlite3.Connection], *arguments: Any, **options: Any) -> sqlite3.Connection:
+def _open(kind: type[WriterConnection] | type[ReaderConnection], *arguments: Any, **options: Any) -> sqlite3.Connection:
     # isolation_level None: the driver must not begin transactions of its own.
     given = options | {"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
     connection = sqlite3.connect(*arguments, factory=kind, cached_statements=512, **given)
-    for pragma in PRAGMAS:
+    for pragma in (*PRAGMAS, *kind.pragmas):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("PRAGMA busy_timeout=0")
     return connection

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from aiodataloader import DataLoader
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from db.session import Database
 from db.statements import after as comes_after
@@ -21,12 +21,12 @@ from subgraphs.kit.subgraph import Runtime
 from subgraphs.orders import models
 from subgraphs.orders.service import returns
 from subgraphs.orders.service.copies import Facts, by_id, facts_for
-from subgraphs.orders.service.orders import OrderService, order_rows
+from subgraphs.orders.service.orders import AnyOrder, OrderService, order_rows
 from subgraphs.orders.service.returning import Returning
 from subgraphs.orders.service.telling import lines_of
 from subgraphs.orders.settings import Settings
 
-AnyRow = Row[Any]
+AnyRow = AnyOrder
 
 _orders, _lines = models.orders, models.order_lines
 NEWEST_FIRST = "orders:newest"

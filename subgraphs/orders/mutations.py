@@ -15,6 +15,7 @@ from subgraphs.orders.domain.placing import Line, merge_lines
 from subgraphs.orders.entities import cart_of
 from subgraphs.orders.loaders import Context
 from subgraphs.orders.return_mutations import ReturnMutation
+from subgraphs.orders.service.orders import AnyOrder
 from subgraphs.orders.service.place import CartRef, PlaceOrder
 from subgraphs.orders.types.errors import errors_of
 from subgraphs.orders.types.optional import given
@@ -71,11 +72,11 @@ class Mutation(ReturnMutation):
         context = info.context
         buyer = context.identity.require_user()
 
-        async def place() -> str:
+        async def place() -> AnyOrder:
             cart = CartRef(local_id("Cart", input.cart_id, field=["input", "cartId"]), input.cart_version)
             body = [cart.cart_id, cart.version, *_terms(input)]
             request = _request(buyer, "checkoutComplete", idempotency_key, body)
-            return await _placed(context, _command(buyer, "CART", input, request, cart=cart))
+            return await context.service.place(_command(buyer, "CART", input, request, cart=cart))
 
         return await _order_payload(context, place())
 
@@ -84,7 +85,7 @@ class Mutation(ReturnMutation):
         context = info.context
         buyer = context.identity.require_user()
 
-        async def place() -> str:
+        async def place() -> AnyOrder:
             named = [_line(line, ["input", "lines", str(index)]) for index, line in enumerate(input.lines)]
             lines = merge_lines(named, ["input", "lines"])
             named_claim = given(input.claim_id)
@@ -92,7 +93,7 @@ class Mutation(ReturnMutation):
             body = [[line.variant_id, line.quantity] for line in lines] + _terms(input) + ([claim] if claim else [])
             request = _request(buyer, "orderCreate", idempotency_key, body)
             source = "FLASH_SALE" if claim else "BUY_NOW"
-            return await _placed(context, _command(buyer, source, input, request, lines=lines, claim=claim))
+            return await context.service.place(_command(buyer, source, input, request, lines=lines, claim=claim))
 
         return await _order_payload(context, place())
 
@@ -119,14 +120,6 @@ class Mutation(ReturnMutation):
             return order_id
 
         return await _order_payload(context, confirm())
-
-
-async def _placed(context: Context, command: PlaceOrder) -> str:
-    """The id of the order; its row is known then, and need not be read."""
-    row = await context.service.place(command)
-    context.loaders.order.prime(row.id, row)
-    order_id: str = row.id
-    return order_id
 
 
 def _line(line: CartLineInput, field: Sequence[str]) -> Line:
@@ -183,10 +176,11 @@ async def _cart_payload(context: Context, change: Awaitable[str]) -> CartPayload
     return CartPayload(cart=await cart_of(context, global_id("Cart", cart_id)), user_errors=[])
 
 
-async def _order_payload(context: Context, change: Awaitable[str]) -> OrderPayload:
+async def _order_payload(context: Context, change: Awaitable[AnyOrder | str]) -> OrderPayload:
+    """``change`` gives the order's row, or the id by which it is to be read."""
     try:
-        order_id = await change
+        changed = await change
     except (Rejected, RejectedTogether) as refused:
         return OrderPayload(order=None, user_errors=errors_of(refused))
-    row = await context.loaders.order.load(order_id)
+    row = await context.loaders.order.load(changed) if isinstance(changed, str) else changed
     return OrderPayload(order=Order.of(row), user_errors=[])

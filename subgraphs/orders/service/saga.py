@@ -127,7 +127,7 @@ _STATUSES: dict[str | None, OrderStatus] = {status.value: status for status in O
 _phases_in = attrgetter(*_COLUMN.values())
 
 
-def saga_of(row: Row[Any]) -> Saga:
+def saga_of(row: Any) -> Saga:
     """The saga in a row of orders joined with sagas."""
     return Saga(
         status=_STATUSES[row.status],
