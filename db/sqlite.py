@@ -45,8 +45,11 @@ class WriterConnection(sqlite3.Connection):
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or _WriterCursor)
 
+    _changes = 0
+
     def begin(self) -> None:
         """Take the write lock: at once or, when another process has it, wait for it in a thread."""
+        self._changes = self.total_changes
         try:
             self.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
@@ -59,8 +62,10 @@ class WriterConnection(sqlite3.Connection):
             self.execute("BEGIN IMMEDIATE")
 
     def end(self) -> None:
-        """Commit, durably."""
-        if self.in_transaction:
+        """Commit, durably; for what has changed nothing no disk is waited for."""
+        if self.total_changes == self._changes:
+            self.commit()
+        elif self.in_transaction:
             in_thread(self.commit)
 
 

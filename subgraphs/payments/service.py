@@ -213,8 +213,9 @@ class Service:
         return kept
 
     async def _by_provider_order(self, order_ids: Collection[str]) -> dict[str, Any]:
-        async with self._database.read() as connection:
-            found = await connection.execute(_HINTED, {"order_ids": order_ids})
+        # By the connection that has just written most of them: on SQLite it has their pages at hand.
+        async with self._database.transaction() as tx:
+            found = await tx.execute(_HINTED, {"order_ids": order_ids})
             return {row.provider_order_id: row for row in found}
 
     def _is_old_news(self, row: Any) -> bool:
