@@ -33,8 +33,8 @@ SLOW_REMEMBERED = 1_000
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
 WRITER_PRAGMAS = ("cache_size=-32768", "wal_autocheckpoint=4000")
-"""KiB, and pages. A batch touches hundreds of pages of many indexes: they are not to be read again for each, nor brought
-into the file."""
+"""KiB, and pages. A batch touches hundreds of pages of many indexes: they are not to be read again for each, nor
+brought into the file."""
 
 
 class WriterConnection(sqlite3.Connection):
