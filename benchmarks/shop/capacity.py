@@ -66,13 +66,51 @@ def page(results: dict[str, Any]) -> str:
         *(f"| {part} | {micros:,} | {_cores(micros)} | {KEYS.get(part, '')} |" for part, micros in rows),
         f"| **in all** | **{sum(micros for _, micros in rows):,}** | **{sum(_cores(each) for _, each in rows)}** | |",
         "",
-        "Linear growth with processes is an assumption for parts that share no rows (API, router, workers on",
-        "different orders): workers of one subgraph share its queue and pass over one another's locked rows.",
-        "It is not measured here. What does not grow with processes: the write-ahead log of one database, and one",
-        "variant's stock level, whose row is locked once a batch.",
+        *_linearity(results["details"]),
+        "",
+        "## A million connected users",
+        "",
+        *_users(split),
         "",
     ]
     return "\n".join(lines)
+
+
+def _linearity(details: dict[str, Any]) -> list[str]:
+    """What it costs that two processes share queues and tables; nothing until that was measured."""
+    one, two = (details.get(mode, {}).get("cpu_us_per_purchase", {}) for mode in ("split-services", "split-services-2"))
+    shared = [part for part in one if part in two and (part.startswith("workers") or part in ("postgres", "rabbitmq"))]
+    lines = [
+        "## From one process to two",
+        "",
+        "Processes of one part share its queue and its tables, so a purchase costs more when there are more of them:",
+        "batches are smaller, and rows that others hold are passed over. Measured with two processes of each",
+        "subgraph's workers (`split-services-2`) beside one (`split-services`); 1.00 would be linear growth.",
+        "",
+        "| part | CPU µs a purchase, one | two | what each of two does of one's work |",
+        "|---|---|---|---|",
+        *(f"| {part} | {one[part]:,} | {two[part]:,} | {one[part] / two[part]:.2f} |" for part in shared),
+        "",
+        "The API and the router share nothing between processes. What does not grow with processes: the write-ahead",
+        "log of one database, and one variant's stock level, whose row is locked once a batch.",
+    ]
+    return lines if two else []
+
+
+IDLE_KIB = 64
+"""Of a router and the kernel for a connection that is open and asks nothing."""
+
+
+def _users(split: dict[str, Any]) -> list[str]:
+    """What a million open connections take."""
+    idle, a_process = 1_000_000 * IDLE_KIB / 2**20, split["memory_mib"]["router"]
+    return [
+        f"{GOAL:,} purchases a second are a million users who each buy once in ten minutes. Between purchases they",
+        f"hold connections: at {IDLE_KIB} KiB each {idle:.0f} GiB over all routers, besides {a_process} MiB a process.",
+        "Planned for 10,000 open connections each these are 100 router processes: connections, not purchases, decide",
+        "their number, unless a proxy in front holds the idle ones. Subscriptions go through Redis by channel",
+        "(`order:<id>`), over one Redis connection a process, however many listen.",
+    ]
 
 
 def _cores(micros: int) -> int:

@@ -16,7 +16,9 @@ from pathlib import Path
 from tests.support import servers
 from tests.support.process import free_port
 
-MODES = ("one-process-sqlite", "one-process-services", "split-services")
+MODES = ("one-process-sqlite", "one-process-services", "split-services", "split-services-2")
+"""The last with two processes of each subgraph's workers: what it costs that they share queues and tables."""
+BUYING = ("users", "products", "orders", "payments", "delivery")
 START_SECONDS = 120
 
 
@@ -28,6 +30,7 @@ class Shop:
     environment: Mapping[str, str]
     database_url: str
     split: bool
+    workers: int = 1
 
     @property
     def port(self) -> int:
@@ -62,7 +65,8 @@ class Shop:
                 if child.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the shop did not open:\n{log.read_text()[-3000:]}")
                 time.sleep(0.1)
-            yield
+            with self._more_workers():
+                yield
         finally:
             child.send_signal(signal.SIGINT)
             try:
@@ -70,6 +74,23 @@ class Shop:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+
+    @contextmanager
+    def _more_workers(self) -> Iterator[None]:
+        """Workers besides those that ``dure up --split`` has started."""
+        provider = f"http://127.0.0.1:{self.environment['DURE_PROVIDER_PORT']}"
+        environment = {**self.environment, "DURE_INTERNAL_OFFSET": "0", "DURE_PAYMENTS_PROVIDER_URL": provider}
+        children = [
+            subprocess.Popen([sys.executable, "-m", "dure", "part", "workers", name], env=environment)
+            for name in BUYING * (self.workers - 1)
+        ]
+        try:
+            yield
+        finally:
+            for child in children:
+                child.terminate()
+            for child in children:
+                child.wait(30)
 
 
 @contextmanager
@@ -98,4 +119,4 @@ def prepared(mode: str) -> Iterator[Shop]:
             "ROUTER_RATE_LIMITS__ENABLED": "false",
             **given,
         }
-        yield Shop(folder, environment, url, mode == "split-services")
+        yield Shop(folder, environment, url, mode.startswith("split"), 2 if mode == "split-services-2" else 1)
