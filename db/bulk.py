@@ -34,6 +34,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from db.sqlite import writer_of
+
 Row = Mapping[str, Any]
 _Processor = Callable[[Any], Any]
 
@@ -110,6 +112,9 @@ class _Statement(NamedTuple):
         if self.processors:
             values = [self._processed(each) for each in values]
         parameters: Any = tuple(map(list, zip(*values, strict=True))) if self.arrays else values
+        writer = writer_of(tx)
+        if writer is not None:
+            return writer.run_many(self.sql, parameters)
         return (await tx.exec_driver_sql(self.sql, parameters, _ROWCOUNT)).rowcount
 
     def _processed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:

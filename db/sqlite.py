@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
@@ -19,6 +19,8 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
 from sqlalchemy.util.concurrency import await_
 
@@ -67,6 +69,16 @@ class WriterConnection(sqlite3.Connection):
             self.commit()
         elif self.in_transaction:
             in_thread(self.commit)
+
+    def run_many(self, sql: str, rows: Sequence[Any]) -> int:
+        """A statement for each of the rows, past SQLAlchemy, which would do no more than count them; how many rows it
+        changed. Raises SQLAlchemy's errors."""
+        cursor = super().cursor()
+        try:
+            cursor.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(sql, (), error, sqlite3.Error, hide_parameters=True) from error
+        return cursor.rowcount
 
 
 class ReaderConnection(sqlite3.Connection):
@@ -171,6 +183,14 @@ def _patient(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("PRAGMA busy_timeout=0")
+
+
+def writer_of(tx: AsyncConnection) -> WriterConnection | None:
+    """The connection below a transaction on SQLite."""
+    if tx.dialect.name != "sqlite" or tx.sync_connection is None:
+        return None
+    below = tx.sync_connection.connection.driver_connection
+    return below if isinstance(below, WriterConnection) and below.in_transaction else None
 
 
 def _enough() -> int:
