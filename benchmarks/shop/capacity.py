@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from benchmarks.shop.__main__ import RESULTS
+from benchmarks.shop.modes import BUYING
 
 PAGE = Path(__file__).parents[2] / "docs/capacity.md"
 GOAL = 1666
@@ -79,7 +80,8 @@ def page(results: dict[str, Any]) -> str:
 def _linearity(details: dict[str, Any]) -> list[str]:
     """What it costs that two processes share queues and tables; nothing until that was measured."""
     one, two = (details.get(mode, {}).get("cpu_us_per_purchase", {}) for mode in ("split-services", "split-services-2"))
-    shared = [part for part in one if part in two and (part.startswith("workers") or part in ("postgres", "rabbitmq"))]
+    doubled = {f"workers {name}" for name in BUYING} | {"postgres", "rabbitmq"}
+    shared = [part for part in one if part in two and part in doubled]
     lines = [
         "## From one process to two",
         "",
