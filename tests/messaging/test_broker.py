@@ -164,11 +164,15 @@ async def test_cancel_lets_running_handlers_end(bench: Bench) -> None:
 async def test_no_more_than_prefetch_at_once(bench: Bench) -> None:
     """``prefetch`` bounds the handlers that run side by side."""
     running = most = done = 0
+    side_by_side = asyncio.Event()
 
     async def count(_: Message) -> None:
         nonlocal running, most, done
         running += 1
         most = max(most, running)
+        if running > 1:
+            side_by_side.set()
+        await side_by_side.wait()
         await asyncio.sleep(0)
         running -= 1
         done += 1
