@@ -42,7 +42,7 @@ LEASE = timedelta(seconds=15)
 ROWS_A_STEP = 512
 """Rows leased in one transaction at most; a message takes up to MAX_EVENTS of them."""
 
-MAX_IN_FLIGHT = 4096
+MAX_IN_FLIGHT = 16_384
 """Events published and not yet confirmed."""
 
 
