@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from db import deadline
 from db.deadline import Deadline, TooLate
+from db.waiting import until
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -74,9 +74,7 @@ class GroupCommit(Generic[C, R]):
         """Until the time is up, or a batch is full."""
         self._full.clear()
         if self._load < self._limit and (early := self._rested_at - time.monotonic()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(early):
-                    await self._full.wait()
+            await until(self._full, early)
 
     async def _run_batch(self, batch: Sequence[tuple[C, asyncio.Future[R]]]) -> None:
         try:

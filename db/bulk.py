@@ -66,7 +66,7 @@ async def update_rows(
     """Give the rows that are named by the columns ``where`` their other values. ``bump``: a counter to count on by one;
     ``add``: the column to which its value is added. A row must not be named twice."""
     if rows:
-        make = _UPDATING.setdefault((bump, add), _updating(bump, add))
+        make = _updating(bump, add)
         await _statement(make, tx, table, (*where, *(name for name in rows[0] if name not in where)), len(where)).run(
             tx, rows
         )
@@ -158,10 +158,7 @@ def _inserting(dialect: Dialect, table: Table, names: tuple[str, ...], statement
     return _of(dialect, table, tuple(compiled.positiontup), str(compiled), constants, arrays=False)
 
 
-_Counters = tuple[str | None, str | None]
-_UPDATING: dict[_Counters, _Make] = {}
-
-
+@cache
 def _updating(bump: str | None, add: str | None) -> _Make:
     return lambda dialect, table, names, keys: _update(dialect, table, names, keys, bump, add)
 

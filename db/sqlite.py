@@ -43,11 +43,10 @@ class WriterConnection(sqlite3.Connection):
     """Transactions begin IMMEDIATE: one writer at a time."""
 
     pragmas: ClassVar[tuple[str, ...]] = WRITER_PRAGMAS
+    _changes = 0
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or _WriterCursor)
-
-    _changes = 0
 
     def begin(self) -> None:
         """Take the write lock: at once or, when another process has it, wait for it in a thread."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import aiohttp
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+D = TypeVar("D")
+
+OF_SUBGRAPHS = {"/webhooks": "payments", "/media": "products", "/avatars": "users"}
+"""Which subgraph answers what is no GraphQL."""
+FOR_DEVELOPERS = {"/dev": "users"}
 
 _HOP = {
     "connection",
@@ -18,6 +24,12 @@ _HOP = {
     "content-encoding",
     "date",
 }
+
+
+def of_subgraphs(door_of: Callable[[str], D], *, dev: bool) -> dict[str, D]:
+    """The doors of subgraphs, each of them given by its name, under their paths."""
+    names = OF_SUBGRAPHS | (FOR_DEVELOPERS if dev else {})
+    return {path: door_of(name) for path, name in names.items()}
 
 
 def by_prefix(doors: Mapping[str, ASGIApp], otherwise: ASGIApp) -> ASGIApp:

@@ -22,7 +22,7 @@ from dure.assembly import (
     statistics_workers,
 )
 from dure.databases import migrate, until_told
-from dure.doors import by_prefix
+from dure.doors import by_prefix, of_subgraphs
 from dure.observe import observed, showing
 from dure.progress import step
 from dure.serve import certificate, follow, router_settings, serve
@@ -98,13 +98,9 @@ def _as_it_is(settings: Settings) -> Load:
 
 def _doors(settings: Settings, built: Mapping[str, Subgraph], simulator: Simulator, router: RouterApp) -> ASGIApp:
     simulator.deliver_together(built["payments"].app.state.webhooks.take)
-    doors: dict[str, ASGIApp] = {
-        "/webhooks": built["payments"].app,
-        "/media": built["products"].app,
-        "/avatars": built["users"].app,
-    }
+    doors: dict[str, ASGIApp] = of_subgraphs(lambda name: built[name].app, dev=settings.dev)
     if settings.dev:
-        doors |= {"/dev": built["users"].app, "/provider/": simulator}
+        doors["/provider/"] = simulator
     return by_prefix(doors, router)
 
 

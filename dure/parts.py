@@ -18,7 +18,7 @@ from dure.assembly import (
     purging_workers,
     statistics_workers,
 )
-from dure.doors import Forward, by_prefix
+from dure.doors import Forward, by_prefix, of_subgraphs
 from dure.observe import observed, showing
 from dure.serve import certificate, follow, router_settings, serve
 from dure.settings import Settings
@@ -84,13 +84,8 @@ async def run_router(settings: Settings, announce: Callable[[], None]) -> None:
     router.ending_sessions = ending_sessions(make_changes(settings))
     await follow(router, from_file(settings.supergraph_file), router.settings)
     broker = make_broker(settings)
-    doors = {
-        "/webhooks": Forward(url_of(settings, "payments")),
-        "/media": Forward(url_of(settings, "products")),
-        "/avatars": Forward(url_of(settings, "users")),
-    }
+    doors = of_subgraphs(lambda name: Forward(url_of(settings, name)), dev=settings.dev)
     if settings.dev:
-        doors["/dev"] = Forward(url_of(settings, "users"))
         doors["/provider/"] = Forward(PaymentSettings().provider_url)
     try:
         workers = purging_workers(router, broker)

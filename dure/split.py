@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import aiohttp
 
+from db.waiting import until
 from dure import demo_data, subgraphs
 from dure.databases import migrate, until_told
 from dure.errors import StartError
@@ -91,9 +92,7 @@ class Part:
             if asyncio.get_running_loop().time() - began > SETTLED_SECONDS:
                 pause = 0.5  # what ran for so long has no reason to die again at once
             console.print(f"[yellow]{self.name} ended with code {code}; starting it again[/yellow]")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
+            await until(self._stopping, pause)
             pause = min(pause * 2, 10)
 
     async def stop(self) -> None:

@@ -59,6 +59,7 @@ class Consumer:
         self._broker = broker
         self._queue = queue
         self._handlers = {payload.type: handler for payload, handler in handlers.items()}
+        self._in_order = tuple(dict.fromkeys(self._handlers.values()))
         self._after_commit = after_commit
         self._attempts = attempts
         self._prefetch = prefetch
@@ -192,8 +193,7 @@ class Consumer:
         groups: dict[Handler, _Events] = {}
         for event in events:
             groups.setdefault(self._handlers[event.type], []).append(event)
-        order = dict.fromkeys(self._handlers.values())
-        return [(handler, groups[handler]) for handler in order if handler in groups]
+        return [(handler, groups[handler]) for handler in self._in_order if handler in groups]
 
     def _call(self, hook: Hook) -> None:
         try:

@@ -22,6 +22,7 @@ from aio_pika.abc import (
 )
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
 
+from db.waiting import until
 from messaging.broker import PREFETCH, Message, MessageHandler, PublishFailed, redelivery_delay
 from messaging.envelope import CONTENT_TYPE
 from messaging.topology import declare_exchange, declare_queue
@@ -227,9 +228,7 @@ class _RabbitSubscription:
             log.warning(
                 "refused", queue=self._queue.name, type=message.type, attempt=message.attempt, error=repr(error)
             )
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._delay(message.attempt)):
-                    await self._stopping.wait()
+            await until(self._stopping, self._delay(message.attempt))
             await incoming.nack(requeue=True)
         else:
             await incoming.ack()

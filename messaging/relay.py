@@ -8,7 +8,6 @@ is looked for. Confirmations are awaited beside that: a slow queue does not hold
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from db.bulk import among
 from db.failpoints import failpoint
 from db.session import Database
 from db.statements import skip_locked
+from db.waiting import until
 from messaging import handover
 from messaging.broker import MAX_DELAY_SECONDS, Broker, PublishFailed, redelivery_delay
 from messaging.handover import Recorded
@@ -144,13 +144,8 @@ class Relay:
     async def _rest(self) -> None:
         """Until something is handed over or confirmed, or the time has come to look, or to mark."""
         due = min(self._next_look, self._next_mark) if self._to_settle() else self._next_look
-        seconds = due - time.monotonic()
-        if seconds <= 0:
-            return
-        # Not wait_for: on Python 3.11 it loses a cancellation that comes at the moment of the wake.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
+        if (seconds := due - time.monotonic()) > 0:
+            await until(self._woken, seconds)
 
     async def _step(self, look: bool) -> int:
         """Mark what is confirmed and, to ``look``, lease the next rows and begin to publish them; how many."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +15,7 @@ from dure.progress import console, errors
 
 POSTAL_CODE = "06236"
 PAID_SECONDS = 60
-STOCK_SECONDS = 5
+STOCK_LOOKS, STOCK_LOOKS_EVERY = 20, 0.25
 CARD_NUMBER = "4330123412341234"
 
 
@@ -187,19 +186,14 @@ class Visit:
         _must(seen[-1] == "PAID", f"the order is paid, not {seen[-1]}")
         self._say("watched it", " → ".join(["PENDING", *(status for status in seen if status != "PENDING")]), None)
 
-    async def _until_fewer(self, order_id: str, before: int) -> None:
-        """A page that was opened just now may show the stock of then for two seconds; an order can be paid sooner."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOCK_SECONDS):
-                while True:
-                    read = await self._shop.ask("read_order", id=order_id)
-                    if read.data["order"]["lines"][0]["variant"]["availableQuantity"] < before:
-                        return
-                    await asyncio.sleep(0.25)
-
     async def _read_back(self, order_id: str, variant: dict[str, Any], total: int) -> None:
-        await self._until_fewer(order_id, variant["availableQuantity"])
         read = await self._shop.ask("read_order", id=order_id)
+        for _ in range(STOCK_LOOKS):
+            if read.data["order"]["lines"][0]["variant"]["availableQuantity"] < variant["availableQuantity"]:
+                break
+            # A page opened just now may show the stock of then for two seconds; an order can be paid sooner.
+            await asyncio.sleep(STOCK_LOOKS_EVERY)
+            read = await self._shop.ask("read_order", id=order_id)
         order = read.data["order"]
         lines = order["lines"]
         _must(int(order["total"]["amount"]) == total and order["status"] == "PAID", "orders: the total, paid")

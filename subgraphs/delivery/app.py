@@ -12,13 +12,13 @@ from messaging.relay import Relay
 from subgraphs.delivery.addresses import Addresses
 from subgraphs.delivery.audit import audit
 from subgraphs.delivery.consumers import handlers
-from subgraphs.delivery.domain import add_business_days
 from subgraphs.delivery.loaders import Context, Loaders
 from subgraphs.delivery.models import dead_letters, idempotency, inbox, outbox
 from subgraphs.delivery.schema import schema
 from subgraphs.delivery.service import Shipments
 from subgraphs.delivery.settings import Settings
 from subgraphs.kit.app import http_app
+from subgraphs.kit.business_days import add_business_days
 from subgraphs.kit.execute import Caller, GraphQLEndpoint
 from subgraphs.kit.housekeeping import housekeeper
 from subgraphs.kit.identity import ClaimsVerifier

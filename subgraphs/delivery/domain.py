@@ -6,9 +6,9 @@ import enum
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-import holidays
+from subgraphs.kit.business_days import add_business_days
 
 
 class ShipmentStatus(enum.Enum):
@@ -134,25 +134,6 @@ def delivery_window(ordered_on: date, remote: bool, weight_grams: int) -> tuple[
     slower = (2 if remote else 0) + (1 if weight_grams > HEAVY_GRAMS else 0)
     first = add_business_days(ordered_on, 1 + slower)
     return first, add_business_days(first, 1 + (1 if remote else 0))
-
-
-def add_business_days(day: date, count: int) -> date:
-    """The ``count``-th day after ``day`` that is neither a weekend nor a Korean public holiday."""
-    free = _holidays(day.year) | _holidays(day.year + 1)
-    while count > 0:
-        day += timedelta(days=1)
-        if day.weekday() < 5 and day not in free:
-            count -= 1
-    return day
-
-
-_BY_YEAR: dict[int, frozenset[date]] = {}
-
-
-def _holidays(year: int) -> frozenset[date]:
-    if year not in _BY_YEAR:
-        _BY_YEAR[year] = frozenset(holidays.country_holidays("KR", years=year))
-    return _BY_YEAR[year]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.delivery import DeliveryAccepted, DeliveryCanceled, DeliveryRejected
 from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested
-from subgraphs.delivery.domain import WAITING, DeliveryState, ShipmentStatus, add_business_days
+from subgraphs.delivery.domain import WAITING, DeliveryState, ShipmentStatus
 from subgraphs.delivery.models import addresses, deliveries, shipment_lines, shipments
+from subgraphs.kit.business_days import add_business_days
 from subgraphs.kit.ids import new_ulid
 
 Decided = Row[str, str | None, str | None]

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.statements import insert_ignore
 from messaging.events.orders import ReturnChanged
-from subgraphs.delivery.domain import WAITING, ShipmentDirection, ShipmentStatus, add_business_days
+from subgraphs.delivery.domain import WAITING, ShipmentDirection, ShipmentStatus
 from subgraphs.delivery.models import shipment_lines, shipments
 from subgraphs.delivery.service import announce_shipments
+from subgraphs.kit.business_days import add_business_days
 from subgraphs.kit.ids import new_ulid
 
 PICKUP_DAYS = 2

@@ -100,6 +100,14 @@ async def claim(
     return [_verdict(request, held[request.scope, request.key], claims) for request in requests]
 
 
+async def claim_one(tx: AsyncConnection, table: Table, request: Request) -> Any | None:
+    """The same for one request: None (it is the first, go on) or the earlier answer. Raises Rejected."""
+    (earlier,) = await claim(tx, table, [request])
+    if isinstance(earlier, Rejected):
+        raise earlier
+    return earlier
+
+
 def _verdict(request: Request, row: Any, claims: set[str]) -> Any | Rejected | None:
     if row.claim == request.claim:
         return None

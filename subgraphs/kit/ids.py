@@ -10,10 +10,11 @@ from functools import lru_cache
 
 from ulid import ULID
 
+from db.ids import ALPHABET
 from db.ids import new_ulid as new_ulid
 from subgraphs.kit.errors import Rejected
 
-_ALPHABET = frozenset("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+_ALPHABET = frozenset(ALPHABET)
 
 
 def is_ulid(text: str) -> bool:

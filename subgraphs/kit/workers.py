@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from db import telemetry
+from db.waiting import until
 
 log = structlog.get_logger()
 
@@ -35,11 +36,7 @@ class Alarm:
     async def wait(self, seconds: float) -> None:
         """Until somebody rings, or for ``seconds`` at most."""
         try:
-            # Not wait_for: on Python 3.11 it loses a cancellation that comes at the moment of the ring.
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
+            await until(self._event, seconds)
         finally:
             self._event.clear()
 

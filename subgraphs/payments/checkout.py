@@ -131,9 +131,7 @@ class Checkout:
 
     async def _begin(self, tx: AsyncConnection, wish: Wish, payable: tuple[str, str]) -> tuple[str, Job | None]:
         """Claim the payment for this call, with the call written down; or find what an earlier request made of it."""
-        earlier = (await idempotency.claim(tx, models.idempotency, [wish.request]))[0]
-        if isinstance(earlier, Rejected):
-            raise earlier
+        earlier = await idempotency.claim_one(tx, models.idempotency, wish.request)
         if earlier is not None:
             return str(earlier), None
         mine = (payments.c.payable_type == payable[0], payments.c.payable_id == payable[1])

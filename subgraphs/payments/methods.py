@@ -73,9 +73,7 @@ class Methods:
         async def work(tx: AsyncConnection) -> str:
             body = {"authKey": auth_key, "setAsDefault": as_default}
             request = Request(f"{user_id}:paymentMethodRegister", key, body, new_ulid())
-            earlier = (await idempotency.claim(tx, models.idempotency, [request]))[0]
-            if isinstance(earlier, Rejected):
-                raise earlier
+            earlier = await idempotency.claim_one(tx, models.idempotency, request)
             if earlier is not None:
                 return str(earlier)
             method_id = await self._add(tx, user_id, issued, as_default)

@@ -147,9 +147,7 @@ class Service:
         request = Request(f"{identity.user_id}:refundCreate", key, body, new_ulid())
 
         async def work(tx: AsyncConnection) -> tuple[str, RefundJob | None]:
-            earlier = (await idempotency.claim(tx, models.idempotency, [request]))[0]
-            if isinstance(earlier, Rejected):
-                raise earlier
+            earlier = await idempotency.claim_one(tx, models.idempotency, request)
             if earlier is not None:
                 return str(earlier), None
             row = (await locked(tx, [payment_id])).get(payment_id)

@@ -71,9 +71,7 @@ async def _change(
 ) -> None:
     async def work(tx: AsyncConnection) -> bool:
         await _check_owner(tx, identity, variant_id, product_id)
-        (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
-        if isinstance(earlier, Rejected):
-            raise earlier
+        earlier = await idempotency.claim_one(tx, models.idempotency, request)
         if earlier is not None:
             return False
         levels = await lock_levels(tx, [variant_id])

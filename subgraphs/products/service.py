@@ -42,9 +42,7 @@ async def product_create(shop: Shop, identity: Identity, draft: ProductDraft, ke
     request = idempotency.Request(f"{identity.user_id}:productCreate", key, draft.body(), new_ulid())
 
     async def work(tx: AsyncConnection) -> str:
-        (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
-        if isinstance(earlier, Rejected):
-            raise earlier
+        earlier = await idempotency.claim_one(tx, models.idempotency, request)
         if earlier is not None:
             return str(earlier)
         seller = await _seller(tx, await viewer(tx, identity))

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import insert_rows
 from db.failpoints import failpoint
+from db.ids import ALPHABET
 from messaging import outbox
 from subgraphs.kit import idempotency
 from subgraphs.kit.errors import Rejected
@@ -28,8 +29,6 @@ from subgraphs.orders.service import claimed, telling
 from subgraphs.orders.service.copies import Facts, facts_for
 from subgraphs.orders.service.saga import SEOUL, SOURCE, new_saga_row
 from subgraphs.orders.settings import Settings
-
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,6 @@ class PlaceOrder:
     """The claim of a flash sale whose units and price the order takes."""
 
 
-Rows = dict[str, list[dict[str, Any]]]
 NewOrder = SimpleNamespace
 """An order as ``order_rows`` would read it, known without reading it."""
 Placed = NewOrder | str | Rejected
@@ -94,10 +92,10 @@ async def place_orders(
             accepted.append((index, command, priced))
             taken |= {each for each in (command.claim_id, command.cart and command.cart.cart_id) if each}
     await _forget_keys(tx, refused)
-    orders = [_new_order(ids[index], command, priced, facts, now, settings) for index, command, priced in accepted]
-    await _write(tx, orders)
-    for (index, _, _), order in zip(accepted, orders, strict=True):
-        results[index] = order.seen
+    new = {index: _new_rows(ids[index], command, priced, facts, now, settings) for index, command, priced in accepted}
+    await _write(tx, list(new.values()))
+    for index, rows in new.items():
+        results[index] = rows.seen
     failpoint("orders.place.before_commit")
     return [result for result in results if result is not None]
 
@@ -200,27 +198,23 @@ def _check_total(command: PlaceOrder, priced: Priced) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _NewOrder:
-    """The rows of a new order."""
+class _Rows:
+    """The rows of a new order, and how it is ``seen``."""
 
     order: dict[str, Any]
     lines: list[dict[str, Any]]
     saga: dict[str, Any]
-
-    @property
-    def seen(self) -> NewOrder:
-        return SimpleNamespace(**_LATER, **self.order, **self.saga)
+    seen: NewOrder
 
 
-_LATER = dict.fromkeys(("paid_at", "paid_on", "delivered_at", "confirmed_at", "canceled_at", "cancel_reason"))
-"""What a new order does not have yet."""
+_NOTHING = dict.fromkeys(models.orders.c.keys())
+"""A new order has no date of payment yet, nor of much else."""
 
 
-def _new_order(
-    id: str, command: PlaceOrder, priced: Priced, facts: Facts, now: datetime, settings: Settings
-) -> _NewOrder:
+def _new_rows(id: str, command: PlaceOrder, priced: Priced, facts: Facts, now: datetime, settings: Settings) -> _Rows:
+    order = _order_row(id, command, priced, facts, now)
     saga = new_saga_row(id, placed(), now, ask_again_after=settings.ask_again_after, ttl=settings.reservation_ttl)
-    return _NewOrder(_order_row(id, command, priced, facts, now), _line_rows(id, priced), saga)
+    return _Rows(order, _line_rows(id, priced), saga, NewOrder(**{**_NOTHING, **order, **saga}))
 
 
 def _order_row(id: str, command: PlaceOrder, priced: Priced, facts: Facts, now: datetime) -> dict[str, Any]:
@@ -254,7 +248,7 @@ def _order_row(id: str, command: PlaceOrder, priced: Priced, facts: Facts, now: 
 def order_number(now: datetime) -> str:
     """What people read out: the day in Seoul and 60 random bits. The payment provider takes it as its ``orderId``."""
     random = int.from_bytes(os.urandom(8))
-    letters = "".join([_CROCKFORD[random >> shift & 31] for shift in range(0, 60, 5)])
+    letters = "".join([ALPHABET[random >> shift & 31] for shift in range(0, 60, 5)])
     return f"{now.astimezone(SEOUL):%Y%m%d}-{letters[:4]}-{letters[4:8]}-{letters[8:]}"
 
 
@@ -278,12 +272,10 @@ def _line_rows(order_id: str, priced: Priced) -> list[dict[str, Any]]:
     ]
 
 
-async def _write(tx: AsyncConnection, new: Sequence[_NewOrder]) -> None:
+async def _write(tx: AsyncConnection, new: Sequence[_Rows]) -> None:
     if not new:
         return
-    events = [
-        telling.placed(SimpleNamespace(**each.order), [SimpleNamespace(**line) for line in each.lines]) for each in new
-    ]
+    events = [telling.placed(each.seen, [SimpleNamespace(**line) for line in each.lines]) for each in new]
     await insert_rows(tx, models.orders, [each.order for each in new])
     await insert_rows(tx, models.order_lines, [line for each in new for line in each.lines])
     await insert_rows(tx, models.sagas, [each.saga for each in new])

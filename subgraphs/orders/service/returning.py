@@ -48,9 +48,7 @@ class Returning:
         text, fee, now = check_note(note), self._settings.return_fee, self._now()
 
         async def work(tx: AsyncConnection) -> str:
-            (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
-            if isinstance(earlier, Rejected):
-                raise earlier
+            earlier = await idempotency.claim_one(tx, models.idempotency, request)
             if earlier is not None:
                 return str(earlier)
             return_id = await returns.request(tx, buyer_id, order_id, units, reason, text, fee, now)

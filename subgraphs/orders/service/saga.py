@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -225,17 +226,13 @@ def _schedule(case: _Case, now: datetime, ask_again_after: float) -> None:
 
 async def _write(tx: AsyncConnection, table: Table, key: Any, changes: Mapping[str, Changes]) -> None:
     """One UPDATE for all orders that change in the same way, which in a batch of answers are nearly all."""
-    alike: dict[tuple[Any, ...], list[str]] = {}
-    columns_of: dict[tuple[Any, ...], Changes] = {}
+    alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
     for order_id, columns in changes.items():
         if columns:
-            same = (*columns, *columns.values())
-            alike.setdefault(same, []).append(order_id)
-            columns_of[same] = columns
-    for same, order_ids in alike.items():
-        columns = columns_of[same]
-        values = {f"new_{name}": value for name, value in columns.items()}
-        await tx.execute(_update(table, key, tuple(columns)), {"ids": order_ids, **values})
+            alike[tuple(columns.items())].append(order_id)
+    for columns_and_values, order_ids in alike.items():
+        values = {f"new_{name}": value for name, value in columns_and_values}
+        await tx.execute(_update(table, key, tuple(dict(columns_and_values))), {"ids": order_ids, **values})
 
 
 @cache

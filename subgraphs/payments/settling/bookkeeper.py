@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, as_dicts, insert_rows
 from db.failpoints import failpoint
+from db.ids import first_ulid_at
 from db.session import Database
 from subgraphs.kit.ids import new_ulid
 from subgraphs.kit.workers import repeat
@@ -29,7 +30,7 @@ from subgraphs.payments.models import (
     transfers,
 )
 from subgraphs.payments.settings import Settings
-from subgraphs.payments.settling.positions import first_id_at, held_position, move_position
+from subgraphs.payments.settling.positions import held_position, move_position
 from subgraphs.payments.settling.rules import Earning, Terms, earning, given_back, seoul_day, shares
 
 SELLERS, COMMISSION, TAX, SHOP = "seller_payable", "commission_income", "commission_tax_payable", "shop_income"
@@ -58,7 +59,7 @@ class Bookkeeper:
     async def _book(self, tx: AsyncConnection) -> bool:
         """One batch; whether there may be more."""
         position = await held_position(tx, NAME)
-        horizon = first_id_at(self._now() - timedelta(seconds=self._settings.bookkeeping_delay_seconds))
+        horizon = first_ulid_at(self._now() - timedelta(seconds=self._settings.bookkeeping_delay_seconds))
         new = as_dicts(await tx.execute(_NEW, {"after": position, "before": horizon, "batch": BATCH}))
         if not new:
             return False

@@ -96,9 +96,7 @@ class Closing:
 
     async def _opened(self, request: Request, partner_id: str, period_end: date) -> str:
         async def work(tx: AsyncConnection) -> str:
-            (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
-            if isinstance(earlier, Rejected):
-                raise earlier
+            earlier = await idempotency.claim_one(tx, models.idempotency, request)
             if earlier is not None:
                 return str(earlier)
             settlement_id = await self._open(tx, partner_id, period_end)

@@ -96,9 +96,7 @@ class Payouts:
         request = Request(f"{identity.user_id}:payoutRequest", key, {"settlementId": settlement_id}, new_ulid())
 
         async def work(tx: AsyncConnection) -> None:
-            (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
-            if isinstance(earlier, Rejected):
-                raise earlier
+            earlier = await idempotency.claim_one(tx, models.idempotency, request)
             if earlier is not None:
                 return
             await self._ask(tx, settlement_id)

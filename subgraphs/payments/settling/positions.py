@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.statements import insert_ignore
 from subgraphs.payments.models import bookkeeping
-
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def first_id_at(instant: datetime) -> str:
-    """The smallest ULID of a millisecond: what was made before has a smaller one."""
-    number = max(int(instant.timestamp() * 1000), 0)
-    digits = ""
-    for _ in range(10):
-        number, digit = divmod(number, 32)
-        digits = _CROCKFORD[digit] + digits
-    return digits + "0" * 16
 
 
 async def held_position(tx: AsyncConnection, name: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from enum import StrEnum
 
-import holidays
-
+from subgraphs.kit.business_days import add_business_days
 from subgraphs.kit.money import allocate
 from subgraphs.payments.banks import SEOUL
 from subgraphs.payments.domain import commission
@@ -105,18 +104,6 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), SEOUL)
 
 
-_BY_YEAR: dict[int, frozenset[date]] = {}
-
-
 def next_business_day(day: date) -> date:
     """The first day after it on which Korean banks work."""
-    following = day + timedelta(days=1)
-    while following.weekday() > 4 or following in _holidays(following.year):
-        following += timedelta(days=1)
-    return following
-
-
-def _holidays(year: int) -> frozenset[date]:
-    if year not in _BY_YEAR:
-        _BY_YEAR[year] = frozenset(holidays.country_holidays("KR", years=year))
-    return _BY_YEAR[year]
+    return add_business_days(day, 1)

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Integer, Table, bindparam, func, literal, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.ids import first_ulid_at
 from db.session import Database
 from db.statements import upsert
 from subgraphs.kit.workers import repeat
 from subgraphs.payments.models import bookkeeping, ledger, ledger_days, transfers
 from subgraphs.payments.settings import Settings
-from subgraphs.payments.settling.positions import first_id_at, held_position, move_position
+from subgraphs.payments.settling.positions import held_position, move_position
 from subgraphs.payments.settling.rules import seoul_day
 
 BATCH = 1000
@@ -44,7 +45,7 @@ class Totals:
         """One batch; whether there may be more."""
         name = reader_of(table)
         position = await held_position(tx, name)
-        horizon = first_id_at(self._now() - timedelta(seconds=self._settings.bookkeeping_delay_seconds))
+        horizon = first_ulid_at(self._now() - timedelta(seconds=self._settings.bookkeeping_delay_seconds))
         new = (
             select(table)
             .where(table.c.id > bindparam("after"), table.c.id < bindparam("before"))

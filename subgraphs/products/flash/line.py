@@ -15,6 +15,7 @@ from sqlalchemy import Row, Select, select
 
 from db.batching import GroupCommit
 from db.session import Database, is_away
+from db.waiting import until
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.errors import Unavailable
 from subgraphs.products.flash.domain import QueueTicketStatus
@@ -98,11 +99,7 @@ class Line:
             if ticket.status == WAITING and self.concerns(ticket):  # it moved while the ticket was read
                 await asyncio.sleep(LOOK_PAUSE_SECONDS)
                 return
-            try:
-                async with asyncio.timeout(within):
-                    await woken.wait()
-            except TimeoutError:
-                return
+            await until(woken, within)
 
     @contextmanager
     def _place(self, number: int | None) -> Iterator[asyncio.Event]:

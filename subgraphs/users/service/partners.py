@@ -61,9 +61,7 @@ async def submit(deps: Deps, identity: Identity, given: Application, key: str) -
 
     async def work(tx: AsyncConnection) -> str:
         await require_alive(tx, identity)
-        (earlier,) = await idempotency.claim(tx, models.idempotency, [request])
-        if isinstance(earlier, Rejected):
-            raise earlier
+        earlier = await idempotency.claim_one(tx, models.idempotency, request)
         if earlier is not None:
             return str(earlier["id"])
         id = await _submit(tx, deps, user_id, facts)

@@ -14,7 +14,6 @@ from subgraphs.delivery.domain import (
     Report,
     ShipmentStatus,
     ShippingProfile,
-    add_business_days,
     all_delivered,
     fulfillment,
     is_postal_code,
@@ -22,6 +21,7 @@ from subgraphs.delivery.domain import (
     shipping_fee,
     status_after,
 )
+from subgraphs.kit.business_days import add_business_days
 
 S = ShipmentStatus
 reports = st.lists(

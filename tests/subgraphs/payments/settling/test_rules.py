@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ulid import ULID
 
-from subgraphs.payments.settling.positions import first_id_at
+from db.ids import first_ulid_at
 from subgraphs.payments.settling.rules import (
     Earning,
     Terms,
@@ -87,6 +87,6 @@ def test_banks_do_not_work_at_the_end_of_the_week_and_on_holidays() -> None:
 def test_ids_made_before_a_moment_are_smaller_than_its_first() -> None:
     """An id that was made in that very millisecond is not taken as older than it."""
     moment = datetime(2026, 11, 21, 12, 0, 0, 123_000, UTC)
-    first = first_id_at(moment)
-    assert first_id_at(datetime(2026, 11, 21, 12, 0, 0, 122_000, UTC)) < first
+    first = first_ulid_at(moment)
+    assert first_ulid_at(datetime(2026, 11, 21, 12, 0, 0, 122_000, UTC)) < first
     assert first == str(ULID.from_datetime(moment))[:10] + "0" * 16
