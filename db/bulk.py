@@ -78,11 +78,10 @@ def as_dicts(found: Result[Any]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-async def insert_new_keys(tx: AsyncConnection, table: Table, keys: Sequence[str], same: Row) -> set[str]:
-    """Insert rows that differ in their key only (``same``: all the rest), unless they are there; the keys of those
-    inserted (PostgreSQL and SQLite). A row that another transaction is inserting is waited for."""
-    statement = _keyed(table, tx.dialect.name, tuple(same))
-    return set((await tx.execute(statement, {"keys": keys, **same})).scalars())
+async def insert_new_keys(tx: AsyncConnection, table: Table, keys: Sequence[str], same: Row) -> int:
+    """Insert rows that differ in their key only (``same``: all the rest), unless they are there; how many (PostgreSQL
+    and SQLite). A row that another transaction is inserting is waited for."""
+    return (await tx.execute(_keyed(table, tx.dialect.name, tuple(same)), {"keys": keys, **same})).rowcount
 
 
 @cache
@@ -92,9 +91,9 @@ def _keyed(table: Table, dialect: str, same: tuple[str, ...]) -> TextClause:
     given = ", ".join(f":{name}" for name in same)
     rows = f"SELECT {given}, {each}"
     types = [bindparam(name, type_=table.c[name].type) for name in same]
-    return text(
-        f"INSERT INTO {table.name} ({', '.join(same)}, {key.name}) {rows} ON CONFLICT DO NOTHING RETURNING {key.name}"
-    ).bindparams(bindparam("keys", type_=_Values(key.type)), *types)
+    statement = text(f"INSERT INTO {table.name} ({', '.join(same)}, {key.name}) {rows} ON CONFLICT DO NOTHING")
+    bound = statement.bindparams(bindparam("keys", type_=_Values(key.type)), *types)
+    return bound.execution_options(**_ROWCOUNT)
 
 
 class _Statement(NamedTuple):

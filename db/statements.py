@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, func, literal_column, or_, select, text
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import insert_new_rows
+from db.bulk import among, insert_new_keys, insert_new_rows
+from db.ids import new_ulid
 
 Row = Mapping[str, Any]
 
@@ -36,6 +38,31 @@ async def _raise_what_ignore_hides(tx: AsyncConnection) -> None:
     for _, number, message in await tx.execute(text("SHOW WARNINGS")):
         if number != _MYSQL_DUPLICATE:
             raise IntegrityError("INSERT IGNORE", None, Exception(number, message))
+
+
+async def claim_keys(tx: AsyncConnection, table: Table, keys: Iterable[str], same: Row) -> set[str]:
+    """Insert a row for each key that has none (``same``: its other values but ``claim``, by which a claimer tells its
+    own rows from others'); those keys. One that another transaction is claiming is waited for: claimed here if that
+    one rolls back."""
+    # Sorted, so that two transactions with the same keys wait for one another in one direction only.
+    wanted = sorted(set(keys))
+    if not wanted:
+        return set()
+    (key,) = table.primary_key.columns
+    row = {"claim": new_ulid(), **same}
+    if tx.dialect.name in ("postgresql", "sqlite"):
+        inserted = await insert_new_keys(tx, table, wanted, row)
+    else:
+        inserted = await insert_ignore(tx, table, [{key.name: each, **row} for each in wanted])
+    if inserted == len(wanted):
+        return set(wanted)
+    return set((await tx.execute(_claimed(table), {"keys": wanted, "mine": row["claim"]})).scalars())
+
+
+@cache
+def _claimed(table: Table) -> Select[Any]:
+    (key,) = table.primary_key.columns
+    return select(key).where(among(key, "keys"), table.c.claim == bindparam("mine"))
 
 
 async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[Row], *, newer_by: str | None = None) -> None:

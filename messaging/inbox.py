@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, delete, select
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, delete
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.base import TABLE_OPTIONS
-from db.bulk import insert_new_keys
 from db.columns import UlidType, UtcDateTime
-from db.ids import new_ulid
-from db.statements import insert_ignore
+from db.statements import claim_keys, insert_ignore
 
 KEEP = timedelta(days=30)
 """Longer than any queue or outbox could deliver an event again."""
@@ -36,16 +34,7 @@ async def claim(tx: AsyncConnection, table: Table, event_ids: Iterable[str]) -> 
 
     An event that another transaction is claiming is waited for: claimed here if that one rolls back.
     """
-    # Sorted, so that two transactions with the same events wait for one another in one direction only.
-    wanted = sorted(set(event_ids))
-    if not wanted:
-        return set()
-    row = {"claim": new_ulid(), "received_at": datetime.now(UTC)}
-    if tx.dialect.name in ("postgresql", "sqlite"):
-        return await insert_new_keys(tx, table, wanted, row)
-    await insert_ignore(tx, table, [{"event_id": each, **row} for each in wanted])
-    query = select(table.c.event_id).where(table.c.event_id.in_(wanted), table.c.claim == row["claim"])
-    return set((await tx.execute(query)).scalars())
+    return await claim_keys(tx, table, event_ids, {"received_at": datetime.now(UTC)})
 
 
 async def prune(tx: AsyncConnection, table: Table, *, keep: timedelta = KEEP) -> int:

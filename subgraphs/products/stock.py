@@ -19,8 +19,8 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import among, insert_new_keys, insert_rows
-from db.statements import insert_ignore, skip_locked
+from db.bulk import among, insert_rows
+from db.statements import claim_keys, skip_locked
 from messaging.events import EventData
 from messaging.events.orders import ReservationRequest
 from messaging.events.products import (
@@ -31,7 +31,6 @@ from messaging.events.products import (
     StockReleased,
     StockReserved,
 )
-from subgraphs.kit.ids import new_ulid
 from subgraphs.products.domain import ReservationState, StockMovementType, Wanted, grant, sum_lines
 from subgraphs.products.models import Reservation, ReservationLine
 from subgraphs.products.purchasable import purchasable_variants
@@ -233,16 +232,11 @@ async def open_reservations(
 ) -> set[str]:
     """Write the reservations that do not exist yet; which these are. One that another transaction writes at the same
     moment is waited for."""
-    mine, wanted = new_ulid(), sorted(set(orders))
-    new = {"state": state.value, "claim": mine, "expires_at": until, "created_at": now, "updated_at": now}
-    if tx.dialect.name in ("postgresql", "sqlite"):
-        return await insert_new_keys(tx, RESERVATION, wanted, new)
-    await insert_ignore(tx, RESERVATION, [{"order_id": order_id, **new} for order_id in wanted])
-    return set((await tx.execute(_OPENED, {"orders": wanted, "mine": mine})).scalars())
+    new = {"state": state.value, "expires_at": until, "created_at": now, "updated_at": now}
+    return await claim_keys(tx, RESERVATION, orders, new)
 
 
 _ASKED = among(RESERVATION.c.order_id, "orders")
-_OPENED = select(RESERVATION.c.order_id).where(_ASKED, RESERVATION.c.claim == bindparam("mine"))
 _LOCK = (
     select(RESERVATION.c.order_id, RESERVATION.c.state).where(_ASKED).order_by(RESERVATION.c.order_id).with_for_update()
 )
