@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind
 from db import telemetry
 from messaging.broker import Broker, Message
 from messaging.catalogue import producer
-from messaging.envelope import Event, MalformedEvent, decode_batch
+from messaging.envelope import Event, MalformedEvent
 from messaging.events import EventData
 from messaging.events.delivery import ShippingProfileChanged
 from messaging.events.funding import PledgeCanceled, PledgeReserved, ProjectChanged
@@ -111,7 +111,7 @@ class Purging:
 def _read(message: Message) -> tuple[Sequence[Event[EventData]], Sequence[Purge]]:
     """The events of a message, and what they purge. One that cannot be read purges all that its teller said."""
     try:
-        events = decode_batch(message.body)
+        events = message.events()
     except MalformedEvent as error:
         log.error("malformed message: its teller's answers are purged", type=message.type, error=str(error))
         return [], [Purge(subgraph_tag(producer(message.type)))]

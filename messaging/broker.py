@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from messaging.envelope import Event, decode_batch
+from messaging.events import EventData
+
 DELIVERY_LIMIT = 10
 """Times that a message may be delivered again after it was refused."""
 PREFETCH = 20
@@ -14,13 +17,19 @@ MAX_DELAY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Events of one ``type``, encoded. ``attempt`` counts deliveries to one queue, from 1."""
+    """Events of one ``type``: encoded in ``body`` or, within the process that tells them, ``carried`` as they are.
+    ``attempt`` counts deliveries to one queue, from 1."""
 
     type: str
     body: bytes
     id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
+    carried: Sequence[Event[EventData]] | None = None
+
+    def events(self) -> Sequence[Event[EventData]]:
+        """Raises MalformedEvent for a body that is not a batch of known events."""
+        return decode_batch(self.body) if self.carried is None else self.carried
 
     @property
     def redelivered(self) -> bool:
@@ -46,6 +55,9 @@ class Subscription(Protocol):
 
 class Broker(Protocol):
     """Types that no queue takes fail to publish (nothing is lost silently) unless listed as ``unrouted``."""
+
+    in_process: bool
+    """Whether events reach their handlers without leaving the process: they need not be encoded then."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when every message is confirmed. Raises PublishFailed, at once when the broker is down."""

@@ -19,7 +19,7 @@ from db.failpoints import failpoint
 from db.session import Database
 from db.statements import answers
 from messaging.broker import DELIVERY_LIMIT, MAX_DELAY_SECONDS, PREFETCH, Broker, Message, Subscription
-from messaging.envelope import Event, MalformedEvent, decode_batch, encode_batch
+from messaging.envelope import Event, MalformedEvent, encode_batch
 from messaging.events import EventData
 from messaging.inbox import bury, claim
 
@@ -93,7 +93,7 @@ class Consumer:
     async def handle(self, message: Message) -> None:
         """Apply or bury every event of ``message``. Raises when some must be delivered again."""
         try:
-            events = decode_batch(message.body)
+            events = message.events()
         except MalformedEvent as error:
             log.error("malformed message", queue=self._queue, type=message.type, error=str(error))
             await self._bury(message.id, message.type, message.body, error, message.attempt)

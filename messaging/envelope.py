@@ -19,6 +19,9 @@ MAX_EVENTS = 64
 MAX_BYTES = 100 * 1024
 """Of one message: it stays in one AMQP frame (128 KiB)."""
 
+ENVELOPE_BYTES = 1024
+"""What an event takes besides its data, at most."""
+
 D = TypeVar("D", bound=EventData, covariant=True)
 
 
@@ -77,11 +80,6 @@ def encode_batch(events: Sequence[Event[EventData]]) -> bytes:
 def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
     """The envelopes as one JSON array."""
     return _encoder.encode(envelopes)
-
-
-def encode_envelope(envelope: Envelope) -> bytes:
-    """One event as JSON, as it stands in a batch."""
-    return _encoder.encode(envelope)
 
 
 def encode_data(data: EventData) -> bytes:

@@ -16,10 +16,12 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Database, database_of
+from messaging.events import EventData
 
 
 class Recorded(NamedTuple):
-    """An event as the outbox keeps it; ``data`` is JSON, what is personal in it sealed."""
+    """An event as the outbox keeps it; ``data`` is JSON, what is personal in it sealed. ``payload``: the same as it was
+    told, if that was in this process."""
 
     id: str
     type: str
@@ -28,6 +30,11 @@ class Recorded(NamedTuple):
     time: datetime
     data: bytes
     traceparent: str | None
+    payload: EventData | None = None
+
+
+COLUMNS = Recorded._fields[:-1]
+"""Of the outbox."""
 
 
 class Taker(Protocol):

@@ -29,6 +29,8 @@ class _Delivery:
 class MemoryBroker:
     """``delay`` gives the seconds to wait after a failed attempt. A handler must not itself wait for a publish."""
 
+    in_process = True
+
     def __init__(self, *, unrouted: Collection[str] = (), delay: Callable[[int], float] = redelivery_delay) -> None:
         self._unrouted = frozenset(unrouted)
         self._delay = delay

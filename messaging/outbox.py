@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Column, Index, MetaData, String, Table, Text, delete
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
@@ -15,12 +16,11 @@ from db.bulk import insert_rows
 from db.columns import SequenceType, UlidType, UtcDateTime
 from db.ids import new_ulid
 from db.session import after_commit
-from messaging.envelope import MAX_BYTES, encode_data
+from messaging.envelope import ENVELOPE_BYTES, MAX_BYTES, encode_data
 from messaging.events import EventData
-from messaging.handover import Recorded, taker_of
+from messaging.handover import COLUMNS, Recorded, taker_of
 
 KEEP = timedelta(days=7)
-_ENVELOPE_BYTES = 1024
 
 
 class EventTooLarge(ValueError):
@@ -74,9 +74,7 @@ async def record(
     taker = taker_of(tx, table)
     leased = None if taker is None else taker.room()
     until = None if leased is None else now + leased
-    await insert_rows(
-        tx, table, [{**each._asdict(), "data": each.data.decode(), "leased_until": until} for each in events]
-    )
+    await insert_rows(tx, table, [_row(each, until) for each in events])
     if taker is not None and leased is not None:
         after_commit(tx, lambda: taker.take(events))
     return [each.id for each in events]
@@ -84,9 +82,16 @@ async def record(
 
 def _recorded(source: str, data: EventData, now: datetime, traceparent: str | None) -> Recorded:
     payload = encode_data(data)
-    if len(payload) > MAX_BYTES - _ENVELOPE_BYTES:
+    if len(payload) > MAX_BYTES - ENVELOPE_BYTES:
         raise EventTooLarge(f"{data.type} of {data.subject_id}: {len(payload)} bytes")
-    return Recorded(new_ulid(), data.type, source, data.subject_id, now, payload, traceparent)
+    return Recorded(new_ulid(), data.type, source, data.subject_id, now, payload, traceparent, data)
+
+
+def _row(event: Recorded, leased_until: datetime | None) -> dict[str, Any]:
+    row: dict[str, Any] = dict(zip(COLUMNS, event, strict=False))
+    row["data"] = event.data.decode()
+    row["leased_until"] = leased_until
+    return row
 
 
 async def prune(tx: AsyncConnection, table: Table, *, keep: timedelta = KEEP) -> int:

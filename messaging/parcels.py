@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 
 from db.ids import new_ulid
 from messaging.broker import Message
-from messaging.envelope import CONTENT_TYPE, MAX_BYTES, MAX_EVENTS, encode_envelope, seal
+from messaging.envelope import (
+    CONTENT_TYPE,
+    ENVELOPE_BYTES,
+    MAX_BYTES,
+    MAX_EVENTS,
+    Envelope,
+    Event,
+    encode_envelopes,
+    seal,
+)
+from messaging.events import EventData
 from messaging.handover import Recorded
 
 
@@ -17,45 +27,76 @@ class Parcel:
 
     type: str
     ids: list[str] = field(default_factory=list)
-    events: list[bytes] = field(default_factory=list)
-    causes: list[tuple[str, str | None]] = field(default_factory=list)
-    size: int = 2
+    events: list[Recorded] = field(default_factory=list)
+    size: int = 0
 
-    def takes(self, type: str, size: int) -> bool:
-        return self.type == type and len(self.ids) < MAX_EVENTS and self.size + size < MAX_BYTES
+    def takes(self, event: Recorded) -> bool:
+        fits = len(self.ids) < MAX_EVENTS and self.size + _size(event) <= MAX_BYTES
+        return fits and self.type == event.type
 
-    def add(self, recorded: Recorded, event: bytes) -> None:
-        self.ids.append(recorded.id)
+    def add(self, event: Recorded) -> None:
+        self.ids.append(event.id)
         self.events.append(event)
-        self.causes.append((recorded.subject, recorded.traceparent))
-        self.size += len(event) + 1
+        self.size += _size(event)
 
-    def message(self) -> Message:
+    @property
+    def causes(self) -> list[tuple[str, str | None]]:
+        """What the events are about, and the traces that they belong to."""
+        return [(event.subject, event.traceparent) for event in self.events]
+
+    def message(self, *, encoded: bool = True) -> Message:
+        """Not ``encoded``, events that this process told travel as they are; those of others are encoded anyway."""
+        carried = None if encoded else _as_told(self.events)
+        body = encode_envelopes([_sealed(event) for event in self.events]) if carried is None else b""
         headers = {"content-type": CONTENT_TYPE}
-        return Message(type=self.type, body=b"[" + b",".join(self.events) + b"]", id=new_ulid(), headers=headers)
+        return Message(type=self.type, body=body, id=new_ulid(), headers=headers, carried=carried)
 
 
 def pack(events: Iterable[Recorded]) -> list[Parcel]:
     """Events (in the order of their recording) as few parcels of one type each, those of one subject still in order."""
     parcels: list[Parcel] = []
     last_of_subject: dict[str, int] = {}
-    for each in events:
-        event = encode_envelope(
-            seal(
-                id=each.id,
-                type=each.type,
-                source=each.source,
-                subject=each.subject,
-                time=each.time,
-                data=each.data,
-                traceparent=each.traceparent,
-            )
-        )
-        earliest = last_of_subject.get(each.subject, 0)
-        fitting = (n for n in range(earliest, len(parcels)) if parcels[n].takes(each.type, len(event)))
+    for event in events:
+        earliest = last_of_subject.get(event.subject, 0)
+        fitting = (n for n in range(earliest, len(parcels)) if parcels[n].takes(event))
         index = next(fitting, len(parcels))
         if index == len(parcels):
-            parcels.append(Parcel(each.type))
-        parcels[index].add(each, event)
-        last_of_subject[each.subject] = index
+            parcels.append(Parcel(event.type))
+        parcels[index].add(event)
+        last_of_subject[event.subject] = index
     return parcels
+
+
+def _size(event: Recorded) -> int:
+    return len(event.data) + ENVELOPE_BYTES
+
+
+def _as_told(events: Iterable[Recorded]) -> list[Event[EventData]] | None:
+    carried: list[Event[EventData]] = []
+    for event in events:
+        if event.payload is None:
+            return None
+        carried.append(
+            Event(
+                id=event.id,
+                type=event.type,
+                source=event.source,
+                subject=event.subject,
+                time=event.time,
+                data=event.payload,
+                traceparent=event.traceparent,
+            )
+        )
+    return carried
+
+
+def _sealed(event: Recorded) -> Envelope:
+    return seal(
+        id=event.id,
+        type=event.type,
+        source=event.source,
+        subject=event.subject,
+        time=event.time,
+        data=event.data,
+        traceparent=event.traceparent,
+    )

@@ -46,6 +46,8 @@ class RabbitBroker:
     has never run yet must not miss what is told today.
     """
 
+    in_process = False
+
     def __init__(
         self,
         url: str,

@@ -26,7 +26,7 @@ from db.statements import skip_locked
 from db.waiting import until
 from messaging import handover
 from messaging.broker import MAX_DELAY_SECONDS, Broker, PublishFailed, redelivery_delay
-from messaging.handover import Recorded
+from messaging.handover import COLUMNS, Recorded
 from messaging.parcels import Parcel, pack
 
 log = structlog.get_logger(__name__)
@@ -203,7 +203,7 @@ class Relay:
         self._mark = update(outbox).where(among_these).values(published_at=bindparam("b_now"))
         self._lease_these = update(outbox).where(among_these).values(leased_until=bindparam("b_until"))
         free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= bindparam("now"))
-        query = select(*(outbox.c[name] for name in Recorded._fields)).where(outbox.c.published_at.is_(None), free)
+        query = select(*(outbox.c[name] for name in COLUMNS)).where(outbox.c.published_at.is_(None), free)
         self._claim = skip_locked(query.order_by(*self._order()).limit(bindparam("wanted", type_=Integer())))
 
     def _order(self) -> list[Column[Any]]:
@@ -221,7 +221,7 @@ class Relay:
                 "messaging.batch.message_count": len(parcel.events),
             }
             with telemetry.caused_by(f"publish {parcel.type}", parcel.causes, SpanKind.PRODUCER, attributes):
-                await self._broker.publish([parcel.message()])
+                await self._broker.publish([parcel.message(encoded=not self._broker.in_process)])
         except PublishFailed as error:
             telemetry.count(lambda meters: meters.refused, len(parcel.ids), parcel.type)
             self._note_failure(parcel, error)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
+from messaging import outbox
+from messaging.envelope import decode_data
+from messaging.events import EventData
+from messaging.handover import Recorded
 from tests.support import servers
 from tests.support.databases import drop_database, fresh_database, on_server
 from tests.support.process import Unavailable
@@ -28,6 +33,21 @@ os.environ.setdefault("ROUTER_RATE_LIMITS__ENABLED", "false")
 # Keys of personal data, for processes that are started without the `dure` command.
 os.environ.setdefault("DURE_DATA_KEYS", "t1:" + "dGVzdGtleXRlc3RrZXl0ZXN0a2V5dGVzdGtleTAxMjM=")
 os.environ.setdefault("DURE_INDEX_KEY", "index-key-of-the-tests-0123456789")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def told_as_the_wire_would_bring_it() -> Iterator[None]:
+    """Whatever a test has told is such that a handler in the same process gets just what another process's would."""
+    record = outbox._recorded
+
+    def recorded(source: str, data: EventData, now: datetime, traceparent: str | None) -> Recorded:
+        event = record(source, data, now, traceparent)
+        assert decode_data(event.type, event.data) == data, f"{event.type} changes on its way: {data}"
+        return event
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(outbox, "_recorded", recorded)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -31,6 +31,8 @@ from tests.support.waiting import eventually
 class Wire:
     """A broker that keeps what it confirms. ``down`` and ``refuse`` make it fail."""
 
+    in_process = False
+
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.down = False
