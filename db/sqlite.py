@@ -2,7 +2,8 @@
 
 A statement of a batch takes microseconds; handing it to a thread and back takes ten times as long. So the writer's
 statements run in the event loop's thread, and a thread waits for the disk (COMMIT) and for other processes (BEGIN).
-A read runs here too, as long as it is cheap: after STEPS_HERE steps of SQLite's machine it is begun anew in a thread.
+A read runs here too, as long as it is cheap: after STEPS_HERE steps of SQLite's machine, or up to twice as many, it is
+begun anew in a thread.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from sqlalchemy.util.concurrency import await_
 T = TypeVar("T")
 
 BUSY_SECONDS = 10
-STEPS_HERE = 40_000
-"""Of SQLite's virtual machine: a millisecond or two."""
+STEPS_HERE = 20_000
+"""Of SQLite's virtual machine: a millisecond, about."""
 
 SLOW_REMEMBERED = 1_000
 """Statements that are known to take longer."""
@@ -154,7 +155,9 @@ class _ReaderCursor(_Cursor):
     def _is_quick(self, sql: str, parameters: Any) -> bool:
         """Whether it could be run here."""
         connection, slow = self.connection, self.connection.slow
-        connection.set_progress_handler(_enough, STEPS_HERE)
+        # SQLite counts a statement's steps on from one execution to the next: the first call may come at any moment.
+        calls = iter((0,))
+        connection.set_progress_handler(lambda: next(calls, 1), STEPS_HERE)
         try:
             self._run(sql, parameters)
             return True
@@ -190,10 +193,6 @@ def writer_of(tx: AsyncConnection) -> WriterConnection | None:
         return None
     below = tx.sync_connection.connection.driver_connection
     return below if isinstance(below, WriterConnection) and below.in_transaction else None
-
-
-def _enough() -> int:
-    return 1
 
 
 def is_busy(error: sqlite3.Error) -> bool:

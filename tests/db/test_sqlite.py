@@ -71,6 +71,18 @@ async def test_a_quick_read_takes_no_thread(database: Database, monkeypatch: pyt
     assert rows == ["a", "b", "c"]
 
 
+async def test_a_quick_read_stays_quick_however_often_it_is_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its executions together take many times the steps that one may take here."""
+    statement = text(SLOW.format(sqlite.STEPS_HERE // 40))
+    async with database.read() as connection:
+        await connection.execute(text("SELECT 1"))  # the connection is there now
+        monkeypatch.setattr(sqlite, "in_thread", None)
+        for _ in range(100):
+            await connection.execute(statement)
+
+
 async def test_a_cancelled_long_read_ends_and_the_next_reads_work(database: Database) -> None:
     async def read(steps: int) -> int:
         async with database.read() as connection:
