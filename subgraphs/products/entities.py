@@ -9,8 +9,9 @@ import strawberry
 
 from subgraphs.kit.entities import Representation, Resolve
 from subgraphs.kit.ids import global_id, parse_id
+from subgraphs.kit.rows import OneRow
 from subgraphs.products import types
-from subgraphs.products.loaders import Context, OneRow
+from subgraphs.products.loaders import Context
 
 Visible = Callable[[Any, Context], Any]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, and_, select
+from sqlalchemy import Row, and_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.session import Database
@@ -79,10 +79,17 @@ class Viewer:
         return product.published_at is not None or self.may_see(product)
 
 
+PARTNERS_OF = (
+    select(MEMBER.c.partner_id)
+    .join(PARTNER, and_(PARTNER.c.partner_id == MEMBER.c.partner_id, PARTNER.c.version == MEMBER.c.version))
+    .where(MEMBER.c.user_id == bindparam("user_id"))
+)
+"""The sellers that a user is a member of, as the newest news of each seller has them."""
+
+
 async def viewer(connection: AsyncConnection, identity: Identity) -> Viewer:
-    """The caller with his memberships, as the newest news of each seller has them."""
+    """The caller with his memberships."""
     if identity.user_id is None:
         return Viewer(identity)
-    current = and_(PARTNER.c.partner_id == MEMBER.c.partner_id, PARTNER.c.version == MEMBER.c.version)
-    query = select(MEMBER.c.partner_id).join(PARTNER, current).where(MEMBER.c.user_id == identity.user_id)
-    return Viewer(identity, frozenset((await connection.execute(query)).scalars()))
+    found = await connection.execute(PARTNERS_OF, {"user_id": identity.user_id})
+    return Viewer(identity, frozenset(found.scalars()))

@@ -8,13 +8,13 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import event, update
+from sqlalchemy import update
 
-from db.session import Database
 from subgraphs.kit.identity import CLAIMS_HEADER, sign_claims
 from subgraphs.kit.ids import global_id, new_ulid
 from subgraphs.products import models
 from tests.subgraphs.products.conftest import CREATE, SECRET, World, bare, order_of
+from tests.support.statements import statements_of
 from tests.support.waiting import eventually
 
 ENTITIES = """query($r: [_Any!]!) { _entities(representations: $r) { __typename
@@ -88,25 +88,11 @@ async def test_a_list_costs_the_same_number_of_statements_however_long_it_is(wor
     for wanted in (2, 8):
         while (have := (await world.data("{ productSearch { totalCount } }"))["productSearch"]["totalCount"]) < wanted:
             await world.publish(f"Product {have}", f"A-{have}", f"B-{have}")
-        statements = await count_statements(world.database, world.data(LIST, user))
-        numbers.append(statements)
+        with statements_of(world.database) as statements:
+            await world.data(LIST, user)
+        numbers.append(len(statements))
     assert numbers[0] == numbers[1]
-    assert numbers[1] <= 16
-
-
-async def count_statements(database: Database, work: Any) -> int:
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    engines = {database._writer.sync_engine, database._reader.sync_engine}
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    await work
-    for engine in engines:
-        event.remove(engine, "before_cursor_execute", note)
-    return len([statement for statement in seen if not statement.startswith("BEGIN")])
+    assert 8 <= numbers[1] <= 16
 
 
 WATCH = """subscription($ids: [ID!]!) { productVariantAvailabilityChanged(ids: $ids) {
