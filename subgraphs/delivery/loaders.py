@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from aiodataloader import DataLoader
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, select
 
+from db.reads import by_key
 from db.session import Database
 from subgraphs.delivery.addresses import Addresses
 from subgraphs.delivery.domain import WAITING
@@ -27,94 +27,106 @@ from subgraphs.delivery.models import (
 from subgraphs.delivery.service import Shipments
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.identity import Identity
+from subgraphs.kit.rows import ManyRows, OneRow
 
 AnyRow = Row[Any]
 
 
+_LIVE = select(addresses).where(addresses.c.deleted_at.is_(None))
+_SHIPMENTS = select(shipments).order_by(shipments.c.id)
+_GONE = shipments.c.status.not_in([status.value for status in WAITING] + ["CANCELED"])
+
+_ADDRESS = by_key(_LIVE, addresses.c.id)
+_ADDRESSES_OF_USER = by_key(_LIVE.order_by(addresses.c.id), addresses.c.user_id)
+_SHIPMENT = by_key(select(shipments), shipments.c.id)
+_SHIPMENTS_OF_ORDER = by_key(_SHIPMENTS, shipments.c.order_id)
+_SHIPMENTS_OF_PLEDGE = by_key(_SHIPMENTS, shipments.c.pledge_id)
+_SHIPMENT_OF_RETURN = by_key(select(shipments), shipments.c.return_id)
+_WAITING_OF_SELLER = by_key(
+    _SHIPMENTS.where(
+        shipments.c.status.in_([status.value for status in WAITING]), shipments.c.return_id.is_(None)
+    ).limit(500),
+    shipments.c.seller_id,
+)
+_LINES = by_key(select(shipment_lines), shipment_lines.c.shipment_id)
+_SHIPPED = by_key(
+    select(shipment_lines.c.quantity)
+    .join(shipments, shipments.c.id == shipment_lines.c.shipment_id)
+    .where(_GONE, shipments.c.direction == "OUTBOUND"),
+    shipment_lines.c.order_line_id,
+)
+_EVENTS = by_key(
+    select(tracking_events).order_by(tracking_events.c.occurred_at, tracking_events.c.id),
+    tracking_events.c.shipment_id,
+)
+_DELIVERY = by_key(select(deliveries), deliveries.c.order_id)
+_PLEDGE = by_key(select(pledge_copies), pledge_copies.c.pledge_id)
+_PARTNER = by_key(select(partner_copies), partner_copies.c.partner_id)
+_PROFILE = by_key(select(profiles), profiles.c.id)
+
+
 class Loaders:
-    """One set a request."""
+    """One set a request, each made when it is first asked for."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        live = addresses.c.deleted_at.is_(None)
-        self.address = self._one(lambda ids: select(addresses).where(addresses.c.id.in_(ids), live), "id")
-        self.addresses_of_user = self._many(
-            lambda ids: select(addresses).where(addresses.c.user_id.in_(ids), live).order_by(addresses.c.id), "user_id"
-        )
-        self.shipment = self._one(lambda ids: select(shipments).where(shipments.c.id.in_(ids)), "id")
-        self.shipments_of_order = self._many(
-            lambda ids: select(shipments).where(shipments.c.order_id.in_(ids)).order_by(shipments.c.id), "order_id"
-        )
-        self.shipments_of_pledge = self._many(
-            lambda ids: select(shipments).where(shipments.c.pledge_id.in_(ids)).order_by(shipments.c.id), "pledge_id"
-        )
-        self.shipment_of_return = self._one(
-            lambda ids: select(shipments).where(shipments.c.return_id.in_(ids)), "return_id"
-        )
-        self.waiting_of_seller = self._many(_waiting, "seller_id")
-        self.lines = self._many(
-            lambda ids: select(shipment_lines).where(shipment_lines.c.shipment_id.in_(ids)), "shipment_id"
-        )
-        self.shipped_quantity = DataLoader(self._shipped_quantities)
-        self.events = self._many(
-            lambda ids: (
-                select(tracking_events)
-                .where(tracking_events.c.shipment_id.in_(ids))
-                .order_by(tracking_events.c.occurred_at, tracking_events.c.id)
-            ),
-            "shipment_id",
-        )
-        self.delivery = self._one(lambda ids: select(deliveries).where(deliveries.c.order_id.in_(ids)), "order_id")
-        self.pledge = self._one(
-            lambda ids: select(pledge_copies).where(pledge_copies.c.pledge_id.in_(ids)), "pledge_id"
-        )
-        self.partner = self._one(
-            lambda ids: select(partner_copies).where(partner_copies.c.partner_id.in_(ids)), "partner_id"
-        )
-        self.profile = self._one(lambda ids: select(profiles).where(profiles.c.id.in_(ids)), "id")
 
-    def _one(self, query: Callable[[Sequence[str]], Select[Any]], key: str) -> DataLoader[str, AnyRow | None]:
-        async def load(ids: list[str]) -> list[AnyRow | None]:
-            found = {getattr(row, key): row for row in await self._rows(query(ids))}
-            return [found.get(each) for each in ids]
+    @cached_property
+    def address(self) -> OneRow:
+        return OneRow(self._database, _ADDRESS)
 
-        return DataLoader(load)
+    @cached_property
+    def addresses_of_user(self) -> ManyRows:
+        return ManyRows(self._database, _ADDRESSES_OF_USER)
 
-    def _many(self, query: Callable[[Sequence[str]], Select[Any]], key: str) -> DataLoader[str, list[AnyRow]]:
-        async def load(ids: list[str]) -> list[list[AnyRow]]:
-            found: dict[str, list[AnyRow]] = defaultdict(list)
-            for row in await self._rows(query(ids)):
-                found[getattr(row, key)].append(row)
-            return [found[each] for each in ids]
+    @cached_property
+    def shipment(self) -> OneRow:
+        return OneRow(self._database, _SHIPMENT)
 
-        return DataLoader(load)
+    @cached_property
+    def shipments_of_order(self) -> ManyRows:
+        return ManyRows(self._database, _SHIPMENTS_OF_ORDER)
 
-    async def _shipped_quantities(self, line_ids: list[str]) -> list[int]:
-        left = shipments.c.status.not_in([status.value for status in WAITING] + ["CANCELED"])
-        query = (
-            select(shipment_lines.c.order_line_id, shipment_lines.c.quantity)
-            .join(shipments, shipments.c.id == shipment_lines.c.shipment_id)
-            .where(shipment_lines.c.order_line_id.in_(line_ids), left, shipments.c.direction == "OUTBOUND")
-        )
-        sums: dict[str, int] = defaultdict(int)
-        for row in await self._rows(query):
-            sums[row.order_line_id] += row.quantity
-        return [sums[each] for each in line_ids]
+    @cached_property
+    def shipments_of_pledge(self) -> ManyRows:
+        return ManyRows(self._database, _SHIPMENTS_OF_PLEDGE)
 
-    async def _rows(self, query: Select[Any]) -> Sequence[AnyRow]:
-        async with self._database.read() as connection:
-            rows: Sequence[AnyRow] = (await connection.execute(query)).all()
-            return rows
+    @cached_property
+    def shipment_of_return(self) -> OneRow:
+        return OneRow(self._database, _SHIPMENT_OF_RETURN)
 
+    @cached_property
+    def waiting_of_seller(self) -> ManyRows:
+        return ManyRows(self._database, _WAITING_OF_SELLER)
 
-def _waiting(seller_ids: Sequence[str]) -> Select[Any]:
-    statuses = [status.value for status in WAITING]
-    return (
-        select(shipments)
-        .where(shipments.c.seller_id.in_(seller_ids), shipments.c.status.in_(statuses), shipments.c.return_id.is_(None))
-        .order_by(shipments.c.id)
-        .limit(500)
-    )
+    @cached_property
+    def lines(self) -> ManyRows:
+        return ManyRows(self._database, _LINES)
+
+    @cached_property
+    def shipped(self) -> ManyRows:
+        """By order line: what of it has left, shipment by shipment."""
+        return ManyRows(self._database, _SHIPPED)
+
+    @cached_property
+    def events(self) -> ManyRows:
+        return ManyRows(self._database, _EVENTS)
+
+    @cached_property
+    def delivery(self) -> OneRow:
+        return OneRow(self._database, _DELIVERY)
+
+    @cached_property
+    def pledge(self) -> OneRow:
+        return OneRow(self._database, _PLEDGE)
+
+    @cached_property
+    def partner(self) -> OneRow:
+        return OneRow(self._database, _PARTNER)
+
+    @cached_property
+    def profile(self) -> OneRow:
+        return OneRow(self._database, _PROFILE)
 
 
 @dataclass(frozen=True, slots=True)

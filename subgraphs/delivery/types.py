@@ -256,7 +256,9 @@ class OrderLine:
     @strawberry.field
     async def shipped_quantity(self, info: Info) -> int | None:
         line_id = _local("OrderLine", self.id)
-        return None if line_id is None else await info.context.loaders.shipped_quantity.load(line_id)
+        if line_id is None:
+            return None
+        return sum(int(row.quantity) for row in await info.context.loaders.shipped.load(line_id))
 
     @staticmethod
     def of(ulid: str) -> OrderLine:

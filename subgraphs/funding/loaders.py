@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from aiodataloader import DataLoader
 from sqlalchemy import ColumnElement, Row, Select, Table, func, select
 
+from db.reads import Read, by_key
 from db.session import Database
 from db.statements import after
 from subgraphs.funding.domain import RAISED
@@ -24,6 +26,14 @@ from subgraphs.kit.identity import Identity
 from subgraphs.kit.pagination import Cursors, Page, page_size
 
 AnyRow = Row[Any]
+
+
+_REWARDS = by_key(select(rewards).order_by(rewards.c.minimum_amount, rewards.c.id), rewards.c.project_id)
+
+
+@cache
+def _by_key(table: Table, key: str) -> Read:
+    return by_key(select(table), table.c[key])
 
 
 class Loaders:
@@ -55,16 +65,15 @@ class Loaders:
     def _one(self, table: Table, key: str) -> DataLoader[str, AnyRow | None]:
         async def load(ids: list[str]) -> list[AnyRow | None]:
             known = [each for each in ids if "\0" not in each]  # PostgreSQL takes no NUL
-            query = select(table).where(table.c[key].in_(known))
-            found = {getattr(row, key): row for row in await self.rows(query)}
+            rows = await _by_key(table, key).rows(self._database, keys=known)
+            found = {row.loader_key: row for row in rows}
             return [found.get(each) for each in ids]
 
         return DataLoader(load)
 
     async def _rewards(self, ids: list[str]) -> list[list[AnyRow]]:
-        query = select(rewards).where(rewards.c.project_id.in_(ids)).order_by(rewards.c.minimum_amount, rewards.c.id)
         found: dict[str, list[AnyRow]] = defaultdict(list)
-        for row in await self.rows(query):
+        for row in await _REWARDS.rows(self._database, keys=ids):
             found[row.project_id].append(row)
         return [found[each] for each in ids]
 

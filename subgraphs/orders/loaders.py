@@ -11,19 +11,20 @@ from typing import Any
 from aiodataloader import DataLoader
 from sqlalchemy import ColumnElement, func, select
 
+from db.reads import by_key
 from db.session import Database
 from db.statements import after as comes_after
 from subgraphs.kit.changes import Changes
 from subgraphs.kit.execute import Caller
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.pagination import Cursors, Page, page_size
+from subgraphs.kit.rows import ManyRows, OneRow
 from subgraphs.kit.subgraph import Runtime
 from subgraphs.orders import models
 from subgraphs.orders.service import returns
-from subgraphs.orders.service.copies import Facts, by_id, facts_for
+from subgraphs.orders.service.copies import Facts, facts_for
 from subgraphs.orders.service.orders import AnyOrder, OrderService, order_rows
 from subgraphs.orders.service.returning import Returning
-from subgraphs.orders.service.telling import lines_of
 from subgraphs.orders.settings import Settings
 
 AnyRow = AnyOrder
@@ -49,6 +50,17 @@ class CartContent:
     facts: Facts
 
 
+_ORDERS = by_key(order_rows(), _orders.c.id)
+_ORDERS_BY_NUMBER = by_key(order_rows(), _orders.c.number)
+_LINES = by_key(select(_lines), _lines.c.id)
+_LINES_OF_ORDER = by_key(select(_lines).order_by(_lines.c.position), _lines.c.order_id)
+_RETURNS = by_key(select(models.returns), models.returns.c.id)
+_RETURNS_OF_ORDER = by_key(select(models.returns).order_by(models.returns.c.id), models.returns.c.order_id)
+_CARTS = by_key(select(models.carts), models.carts.c.id)
+_CARTS_OF = by_key(select(models.carts), models.carts.c.buyer_id)
+_PARTNERS = by_key(select(models.partners), models.partners.c.partner_id)
+
+
 class Loaders:
     """The loaders of one request, each made when it is first asked for."""
 
@@ -56,28 +68,28 @@ class Loaders:
         self._database = database
 
     @cached_property
-    def order(self) -> DataLoader[str, Any]:
-        return loader(lambda ids: self._orders_by(_orders.c.id, ids))
+    def order(self) -> OneRow:
+        return OneRow(self._database, _ORDERS)
 
     @cached_property
-    def order_by_number(self) -> DataLoader[str, Any]:
-        return loader(lambda numbers: self._orders_by(_orders.c.number, numbers))
+    def order_by_number(self) -> OneRow:
+        return OneRow(self._database, _ORDERS_BY_NUMBER)
 
     @cached_property
-    def order_lines(self) -> DataLoader[str, Any]:
-        return loader(self._lines_of_orders)
+    def order_lines(self) -> ManyRows:
+        return ManyRows(self._database, _LINES_OF_ORDER)
 
     @cached_property
-    def order_line(self) -> DataLoader[str, Any]:
-        return loader(lambda ids: self._by_id(models.order_lines, ids))
+    def order_line(self) -> OneRow:
+        return OneRow(self._database, _LINES)
 
     @cached_property
-    def return_(self) -> DataLoader[str, Any]:
-        return loader(lambda ids: self._by_id(models.returns, ids))
+    def return_(self) -> OneRow:
+        return OneRow(self._database, _RETURNS)
 
     @cached_property
-    def returns_of_order(self) -> DataLoader[str, Any]:
-        return loader(self._returns_of_orders)
+    def returns_of_order(self) -> ManyRows:
+        return ManyRows(self._database, _RETURNS_OF_ORDER)
 
     @cached_property
     def return_lines(self) -> DataLoader[str, Any]:
@@ -89,45 +101,20 @@ class Loaders:
         return loader(self._returned_units)
 
     @cached_property
-    def cart(self) -> DataLoader[str, Any]:
-        return loader(lambda ids: self._by_id(models.carts, ids))
+    def cart(self) -> OneRow:
+        return OneRow(self._database, _CARTS)
 
     @cached_property
-    def cart_of(self) -> DataLoader[str, Any]:
-        return loader(self._carts_of)
+    def cart_of(self) -> OneRow:
+        return OneRow(self._database, _CARTS_OF)
 
     @cached_property
     def cart_content(self) -> DataLoader[str, Any]:
         return loader(self._contents_of_carts)
 
     @cached_property
-    def partner(self) -> DataLoader[str, Any]:
-        return loader(lambda ids: self._by_id(models.partners, ids))
-
-    async def _by_id(self, table: Any, ids: list[str]) -> list[AnyRow | None]:
-        async with self._database.read() as connection:
-            found = await by_id(connection, table, ids)
-        return [found.get(id) for id in ids]
-
-    async def _orders_by(self, column: Any, keys: list[str]) -> list[AnyRow | None]:
-        async with self._database.read() as connection:
-            rows = (await connection.execute(order_rows().where(column.in_(keys)))).all()
-        found = {getattr(row, column.name): row for row in rows}
-        return [found.get(key) for key in keys]
-
-    async def _lines_of_orders(self, order_ids: list[str]) -> list[Sequence[AnyRow]]:
-        async with self._database.read() as connection:
-            found = await lines_of(connection, order_ids)
-        return [found[id] for id in order_ids]
-
-    async def _returns_of_orders(self, order_ids: list[str]) -> list[Sequence[AnyRow]]:
-        table = models.returns
-        query = select(table).where(table.c.order_id.in_(order_ids)).order_by(table.c.id)
-        found: dict[str, list[AnyRow]] = {id: [] for id in order_ids}
-        async with self._database.read() as connection:
-            for row in await connection.execute(query):
-                found[row.order_id].append(row)
-        return [found[id] for id in order_ids]
+    def partner(self) -> OneRow:
+        return OneRow(self._database, _PARTNERS)
 
     async def _lines_of_returns(self, return_ids: list[str]) -> list[Sequence[AnyRow]]:
         async with self._database.read() as connection:
@@ -138,13 +125,6 @@ class Loaders:
         async with self._database.read() as connection:
             found = await returns.taken(connection, line_ids)
         return [found.get(id, 0) for id in line_ids]
-
-    async def _carts_of(self, user_ids: list[str]) -> list[AnyRow | None]:
-        table = models.carts
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(table).where(table.c.buyer_id.in_(user_ids)))).all()
-        found = {row.buyer_id: row for row in rows}
-        return [found.get(id) for id in user_ids]
 
     async def _contents_of_carts(self, cart_ids: list[str]) -> list[CartContent]:
         table = models.cart_lines

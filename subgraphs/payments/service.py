@@ -10,11 +10,12 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping, Table, select, tuple_, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
 from db.bulk import among
+from db.reads import Read, by_key
 from db.session import Database
 from messaging.events.orders import RefundRequested
 from subgraphs.kit import idempotency
@@ -64,6 +65,21 @@ _HINTED = select(
         )
     )
 ).where(among(payments.c.provider_order_id, "order_ids"))
+_PAYMENTS = by_key(select(payments), payments.c.id)
+_REFUNDS = by_key(select(refunds), refunds.c.id)
+_METHODS = by_key(select(methods), methods.c.id)
+_WITH_MEMBERS = select(commissions, partners.c.member_ids).outerjoin(
+    partners, partners.c.partner_id == commissions.c.partner_id
+)
+_COMMISSIONS = by_key(_WITH_MEMBERS, commissions.c.order_line_id)
+_PAYABLES = by_key(select(payables).where(payables.c.type == bindparam("type")), payables.c.id)
+_PAYMENTS_OF_PAYABLE = by_key(
+    select(payments).where(payments.c.payable_type == bindparam("type")).order_by(payments.c.id), payments.c.payable_id
+)
+_ATTEMPTS_OF_PAYMENT = by_key(select(attempts).order_by(attempts.c.id), attempts.c.payment_id)
+_REFUNDS_OF_PAYMENT = by_key(select(refunds).order_by(refunds.c.id), refunds.c.payment_id)
+_ALIVE = methods.c.status != MethodStatus.REVOKED.value
+_METHODS_OF_USER = by_key(select(methods).where(_ALIVE).order_by(methods.c.id), methods.c.user_id)
 MAX_REASON, MAX_ACCOUNT_NUMBER, MAX_HOLDER = 200, 20, 60
 
 
@@ -232,69 +248,53 @@ class Service:
     # Reads
 
     async def payments_by_id(self, ids: Sequence[str]) -> list[Row | None]:
-        return await self._by_id(payments, ids)
+        return await self._one(_PAYMENTS, ids)
 
     async def refunds_by_id(self, ids: Sequence[str]) -> list[Row | None]:
-        return await self._by_id(refunds, ids)
+        return await self._one(_REFUNDS, ids)
 
     async def methods_by_id(self, ids: Sequence[str]) -> list[Row | None]:
-        return await self._by_id(methods, ids)
+        return await self._one(_METHODS, ids)
 
     async def commissions_by_line(self, ids: Sequence[str]) -> list[Row | None]:
         """A line's frozen rate, with the members of its seller."""
-        query = (
-            select(commissions, partners.c.member_ids)
-            .outerjoin(partners, partners.c.partner_id == commissions.c.partner_id)
-            .where(commissions.c.order_line_id.in_(ids))
-        )
-        async with self._database.read() as connection:
-            found = {row["order_line_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
-        return [found.get(id) for id in ids]
+        return await self._one(_COMMISSIONS, ids)
 
     async def payables_by_id(self, keys: Sequence[tuple[str, str]]) -> list[Row | None]:
-        query = select(payables).where(tuple_(payables.c.type, payables.c.id).in_(keys))
-        async with self._database.read() as connection:
-            found = {(row["type"], row["id"]): dict(row) for row in (await connection.execute(query)).mappings()}
-        return [found.get(key) for key in keys]
+        found = await self._by_type(_PAYABLES, keys)
+        return [next(iter(found[key]), None) for key in keys]
 
     async def payments_of_payables(self, keys: Sequence[tuple[str, str]]) -> list[list[Row]]:
-        query = select(payments).where(tuple_(payments.c.payable_type, payments.c.payable_id).in_(keys))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(payments.c.id))).mappings().all()
-        return _grouped([(row["payable_type"], row["payable_id"]) for row in rows], rows, keys)
+        found = await self._by_type(_PAYMENTS_OF_PAYABLE, keys)
+        return [found[key] for key in keys]
 
     async def attempts_of_payments(self, ids: Sequence[str]) -> list[list[Row]]:
-        return await self._of_payments(attempts, ids)
+        return await self._many(_ATTEMPTS_OF_PAYMENT, ids)
 
     async def refunds_of_payments(self, ids: Sequence[str]) -> list[list[Row]]:
-        return await self._of_payments(refunds, ids)
+        return await self._many(_REFUNDS_OF_PAYMENT, ids)
 
     async def methods_of_users(self, user_ids: Sequence[str]) -> list[list[Row]]:
         """The methods that are not revoked, oldest first."""
-        alive = methods.c.status != MethodStatus.REVOKED.value
-        query = select(methods).where(methods.c.user_id.in_(user_ids), alive).order_by(methods.c.id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return _grouped([row["user_id"] for row in rows], rows, user_ids)
+        return await self._many(_METHODS_OF_USER, user_ids)
 
-    async def _by_id(self, table: Table, ids: Sequence[str]) -> list[Row | None]:
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(table).where(table.c.id.in_(ids)))).mappings()
-            found = {row["id"]: dict(row) for row in rows}
+    async def _one(self, read: Read, ids: Sequence[str]) -> list[Row | None]:
+        found = {row.loader_key: dict(row._mapping) for row in await read.rows(self._database, keys=ids)}
         return [found.get(id) for id in ids]
 
-    async def _of_payments(self, table: Table, ids: Sequence[str]) -> list[list[Row]]:
-        query = select(table).where(table.c.payment_id.in_(ids)).order_by(table.c.id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return _grouped([row["payment_id"] for row in rows], rows, ids)
+    async def _many(self, read: Read, ids: Sequence[str]) -> list[list[Row]]:
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in await read.rows(self._database, keys=ids):
+            found[row.loader_key].append(dict(row._mapping))
+        return [found[id] for id in ids]
 
-
-def _grouped(keys: Sequence[Any], rows: Sequence[RowMapping], wanted: Sequence[Any]) -> list[list[Row]]:
-    groups: dict[Any, list[Row]] = defaultdict(list)
-    for key, row in zip(keys, rows, strict=True):
-        groups[key].append(dict(row))
-    return [groups[key] for key in wanted]
+    async def _by_type(self, read: Read, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[Row]]:
+        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for type in sorted({type for type, _ in keys}):
+            ids = [id for other, id in keys if other == type]
+            for row in await read.rows(self._database, keys=ids, type=type):
+                found[type, row.loader_key].append(dict(row._mapping))
+        return found
 
 
 def _refundable(row: Row, amount: Decimal | None, left: int, account: Account | None) -> int:

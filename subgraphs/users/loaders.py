@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from ipaddress import ip_address
 from typing import Any
 
 from aiodataloader import DataLoader
 from sqlalchemy import Column, Select, Table, func, select
 
+from db.reads import Read, by_key
 from db.session import Database
 from subgraphs.kit.execute import Caller
 from subgraphs.kit.identity import Identity
 from subgraphs.kit.media.uploads import Uploads
 from subgraphs.kit.pagination import Cursors
+from subgraphs.kit.rows import ManyRows, OneRow
 from subgraphs.users import models
 from subgraphs.users.service.deps import Deps, Device
 
@@ -130,20 +132,17 @@ class Loaders:
 
         return DataLoader(load)
 
-    def _one(self, table: Table, key: Column[Any]) -> DataLoader[str, Any]:
-        async def load(keys: list[str]) -> list[Any]:
-            rows = await _rows(self._deps.database, select(table).where(key.in_(keys)))
-            by_key = {getattr(row, key.name): row for row in rows}
-            return [by_key.get(each) for each in keys]
+    def _one(self, table: Table, key: Column[Any]) -> OneRow:
+        return OneRow(self._deps.database, _by_key(table, key, None))
 
-        return DataLoader(load)
+    def _many(self, table: Table, key: Column[Any], order: Column[Any]) -> ManyRows:
+        return ManyRows(self._deps.database, _by_key(table, key, order))
 
-    def _many(self, table: Table, key: Column[Any], order: Column[Any]) -> DataLoader[str, list[Any]]:
-        async def load(keys: list[str]) -> list[list[Any]]:
-            query = select(table).where(key.in_(keys)).order_by(order)
-            return _grouped(keys, await _rows(self._deps.database, query), key.name)
 
-        return DataLoader(load)
+@cache
+def _by_key(table: Table, key: Column[Any], order: Column[Any] | None) -> Read:
+    query = select(table)
+    return by_key(query if order is None else query.order_by(order), key)
 
 
 async def _rows(database: Database, query: Select[Any]) -> Sequence[Any]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from graphql import parse, print_ast
 from graphql.language import DocumentNode
-from sqlalchemy import event
 
 from subgraphs.funding.schema import schema
 from subgraphs.kit.ids import global_id, local_id, new_ulid
 from tests.subgraphs.funding.conftest import World, headers
+from tests.support.statements import statements_of
 from tests.support.waiting import eventually
 
 LOCKED = Path(__file__).parents[3] / "schema" / "subgraphs" / "funding.graphql"
@@ -45,32 +44,13 @@ def test_the_schema_is_the_one_under_review() -> None:
     assert parts(parse(schema.as_str())) == parts(parse(LOCKED.read_text()))
 
 
-@contextmanager
-def statements(world: World) -> Iterator[list[str]]:
-    """The SELECTs that run meanwhile."""
-    noted: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.lstrip().upper().startswith("SELECT"):
-            noted.append(statement)
-
-    engines = {each.sync_engine for each in (world.database._reader, world.database._writer)}
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield noted
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
-
-
 async def test_a_list_takes_as_many_statements_for_ten_projects_as_for_one(world: World) -> None:
     counts = []
     for more in (1, 9):
         for _ in range(more):
             owner = new_ulid()
             await world.reward(owner, await world.open(owner))
-        with statements(world) as noted:
+        with statements_of(world.database) as noted:
             found = await world.do(LIST, new_ulid())
         counts.append(len(noted))
     assert len(found["edges"]) == 10
@@ -85,7 +65,7 @@ async def test_entities_come_in_one_batch_a_type_and_hide_what_must_not_be_seen(
     hidden = await world.reward(owners[0], draft)
     named = [{"__typename": "Reward", "id": each} for each in rewards]
     named += [{"__typename": "Project", "id": each} for each in opened]
-    with statements(world) as noted:
+    with statements_of(world.database) as noted:
         found = await world.do(ENTITIES, new_ulid(), r=named)
     assert None not in found
     assert len(noted) == 2, noted

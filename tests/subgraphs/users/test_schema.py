@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, event, insert, update
+from sqlalchemy import Connection, insert, update
 
 from db.migrate import downgrade
 from messaging.events.users import PartnerChanged, UserChanged
@@ -18,6 +18,7 @@ from subgraphs.users import app
 from subgraphs.users.models import Base, notifications, outbox, partner_members, partners, users
 from subgraphs.users.service import announce_partners, announce_users
 from tests.subgraphs.users.conftest import Member, World
+from tests.support.statements import statements_of
 
 ENTITIES = """query($r: [_Any!]!) { _entities(representations: $r) { __typename
   ... on User { displayName email name phone emailVerifiedAt partner { id } }
@@ -146,16 +147,8 @@ async def test_users_are_listed_for_those_who_may(world: World) -> None:
 
 async def test_a_list_costs_the_same_statements_however_long(world: World) -> None:
     async def cost() -> int:
-        statements: list[str] = []
-
-        def count(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-            if statement.startswith("SELECT"):
-                statements.append(statement)
-
-        engine = world.database._reader.sync_engine
-        event.listen(engine, "before_cursor_execute", count)
-        answer = await world.ask(USERS, admin, first=100)
-        event.remove(engine, "before_cursor_execute", count)
+        with statements_of(world.database) as statements:
+            answer = await world.ask(USERS, admin, first=100)
         assert len(answer["data"]["users"]["edges"]) > 1
         return len(statements)
 
