@@ -21,7 +21,9 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    func,
     insert,
+    literal,
     literal_column,
     select,
 )
