@@ -44,7 +44,7 @@ class HttpSender:
             ) as response:
                 return Response(response.status, dict(response.headers), await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise NoAnswer(f"{method} {path.partition('?')[0]}: {type(error).__name__}") from error
+            raise NoAnswer(f"{_called(method, path)}: {type(error).__name__}") from error
 
     async def close(self) -> None:
         if self._session is not None:
@@ -63,7 +63,7 @@ class AsgiSender:
             async with asyncio.timeout(self._timeout):
                 return await self._call(method, path, headers, body)
         except TimeoutError as error:
-            raise NoAnswer(f"{method} {path.partition('?')[0]}: timed out") from error
+            raise NoAnswer(f"{_called(method, path)}: timed out") from error
 
     async def _call(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         status = 0
@@ -113,6 +113,11 @@ class HereSender:
 
 
 _JSON = {"content-type": "application/json"}
+
+
+def _called(method: str, path: str) -> str:
+    """What is called, ``POST /v1/billing``: what follows may be a secret, and the reason of a failure is noted."""
+    return f"{method} {'/'.join(path.partition('?')[0].split('/')[:3])}"
 
 
 def _scope(method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from messaging.events.orders import PaymentCancelRequested
 from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
 from subgraphs.kit.ids import global_id, new_ulid
-from subgraphs.payments.models import ledger, payments
+from subgraphs.payments.models import attempts, ledger, methods, payments
 from subgraphs.payments.transport import AsgiSender
 from tests.subgraphs.payments.conftest import World, request
 
@@ -31,6 +31,19 @@ async def test_a_registered_card_is_charged_once_and_the_capture_is_told(world: 
     assert sum(row["debit"] for row in await world.rows(ledger)) == 12_000
     assert len(world.charges_at_provider()) == 1
     assert await world.audit() == []
+
+
+async def test_an_answer_that_does_not_come_leaves_no_secret_behind(world: World, buyer: str) -> None:
+    """The billing key is in the address of the call, and what is noted of the call is shown to people."""
+    wanted = request(buyer, await world.card(buyer))
+    await world.fault("timeout_before", "/v1/billing/")
+    await world.tell(wanted)
+    await world.work()
+    (method,), (attempt,) = await world.rows(methods), await world.rows(attempts)
+    secret = world.service._vault.open(method["billing_key_sealed"])
+    assert attempt["outcome"] == "UNKNOWN"
+    assert secret[:6] not in attempt["provider_code"]
+    assert attempt["provider_code"] == "POST /v1/billing: timed out"
 
 
 @pytest.mark.parametrize(("status", "asked"), [("DONE", False), ("CANCELED", True)])
