@@ -164,11 +164,14 @@ class Payouts:
         return rows
 
     async def _perform(self, row: Row) -> Report | Declined | _Unknown:
-        try:
-            if row["tries"]:
+        if row["tries"]:
+            try:
                 known = await self._provider.look(row["id"])
-                if known is not None:
-                    return known
+            except (NoAnswer, ProviderError) as error:  # a refused question says nothing of the payout
+                return _Unknown(str(error))
+            if known is not None:
+                return known
+        try:
             return await self._provider.pay(_order(row))
         except NoAnswer as error:
             return _Unknown(str(error))

@@ -96,6 +96,18 @@ class TestOnSqlite:
         assert paid(market) == [8_900]
         assert len(await market.world.told(PayoutCompleted)) == 1
 
+    @pytest.mark.parametrize("code", ["NOT_FOUND", "INVALID_REQUEST"])
+    async def test_a_question_that_is_refused_says_nothing_of_the_payout(self, market: Market, code: str) -> None:
+        """The money may be gone: a payout that failed would be asked for, and paid, again."""
+        await market.pay(await closed(market, await market.seller()))
+        await market.world.fault("timeout_after", "POST /v2/payouts")
+        await market.world.fault("error", "GET /v2/payouts", code=code, times=2)
+        for _ in range(3):
+            await market.paid_out(later=600)
+        assert await market.world.told(PayoutFailed) == []
+        assert (paid(market), len(await market.world.told(PayoutCompleted))) == ([8_900], 1)
+        assert await market.world.audit() == []
+
     async def test_somebody_else_can_pay_sellers_out(self, market: Market, tmp_path: Path) -> None:
         """Than who takes the payments, who is told nothing of it then."""
         common = CommonSettings(data_dir=tmp_path, claims_secret=SecretStr("c"), cursor_secret=SecretStr("c"))
