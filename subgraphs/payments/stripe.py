@@ -211,13 +211,15 @@ class Stripe:
 
 
 def _checked(response: Response) -> Response:
+    """A good answer. Raises ProviderError for any other: one that is not Stripe's (a proxy's) refuses nothing."""
     if 200 <= response.status < 300:
         return response
     try:
         error = orjson.loads(response.body)["error"]
         message = str(error.get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
-        error, message = {}, ""
+        code = f"http_{response.status}"
+        raise ProviderError(response.status, code, "", Retryable(code)) from None
     code, means = stripe_refusals.read(response.status, error)
     if error.get("param") == "amount" and isinstance(means, Declined) and "refund" in message.lower():
         means = Declined("REFUND_EXCEEDS_BALANCE", "More than is left of the payment.", code)

@@ -18,7 +18,7 @@ from db import deadline
 from subgraphs.kit.ids import new_ulid
 from subgraphs.payments import domain, toss_refusals
 from subgraphs.payments.banks import BANKS, ISSUERS, SEOUL
-from subgraphs.payments.domain import Account, AwaitsDeposit, Captured, Declined, Gone, MethodKind, Unclear
+from subgraphs.payments.domain import Account, AwaitsDeposit, Captured, Declined, Gone, MethodKind, Retryable, Unclear
 from subgraphs.payments.provider import Hint, ProviderError, SavedCard, Unreadable
 from subgraphs.payments.transport import NoAnswer, Response, Send
 
@@ -288,14 +288,15 @@ def card_summary(card: Card) -> str:
 
 
 def checked(response: Response) -> Response:
-    """A good answer. Raises ProviderError for any other."""
+    """A good answer. Raises ProviderError for any other: one that is not the provider's (a proxy's) refuses nothing."""
     if 200 <= response.status < 300:
         return response
     try:
         told = orjson.loads(response.body)
         code, message = str(told["code"]), str(told.get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
-        code, message = f"HTTP_{response.status}", ""
+        code = f"HTTP_{response.status}"
+        raise ProviderError(response.status, code, "", Retryable(code)) from None
     means = toss_refusals.read(response.status, code[:100])
     raise ProviderError(response.status, code[:100], message, means)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subgraphs.payments import domain, toss_refusals
+from subgraphs.payments import domain, toss, toss_refusals
 from subgraphs.payments.domain import (
     Absent,
     Account,
@@ -27,6 +27,8 @@ from subgraphs.payments.domain import (
     Unclear,
     Verdict,
 )
+from subgraphs.payments.provider import ProviderError
+from subgraphs.payments.transport import Response
 
 AMOUNT = 12_000
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -164,3 +166,12 @@ def test_a_commission_is_rounded_and_within_the_total(total: int, rate: int) -> 
 )
 def test_a_refusal_is_final_only_when_the_provider_says_so(status: int, code: str, kind: type) -> None:
     assert isinstance(toss_refusals.read(status, code), kind)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"message":"no"}'])
+@pytest.mark.parametrize("status", [400, 404, 408, 500])
+def test_an_answer_that_is_not_the_providers_is_no_refusal(status: int, body: bytes) -> None:
+    """Of a proxy on the way, say: whether the call was carried out is to be asked."""
+    with pytest.raises(ProviderError) as error:
+        toss.checked(Response(status, {}, body))
+    assert error.value.verdict() == Retryable(f"HTTP_{status}")
