@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import orjson
 import structlog
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.failpoints import failpoint
@@ -86,7 +86,14 @@ class Refunder:
         """Make every refund that is due now."""
         while jobs := await self._database.run(self._claim):
             for job in jobs:
-                await self.carry_out(job)
+                await self._attend(job)
+
+    async def _attend(self, job: RefundJob) -> None:
+        try:
+            await self.carry_out(job)
+        except Exception:
+            # Its lease runs out and another try asks the provider first: nothing is lost or done twice.
+            log.exception("refund not attended to", refund=job.refund["id"])
 
     async def carry_out(self, job: RefundJob) -> None:
         """Perform a refund that the caller has claimed, and save its outcome."""
@@ -112,16 +119,10 @@ class Refunder:
 
     async def _claim(self, tx: AsyncConnection) -> list[RefundJob]:
         now = self._now()
-        older = refunds.alias("older")
-        first = ~exists().where(
-            older.c.payment_id == refunds.c.payment_id,
-            older.c.status == RefundStatus.PENDING.value,
-            older.c.attend_at.is_not(None),
-            older.c.id < refunds.c.id,
-        )
         pending = refunds.c.status == RefundStatus.PENDING.value
         mine = exists().where(payments.c.id == refunds.c.payment_id, payments.c.provider == self._provider.name)
-        due = select(refunds).where(refunds.c.attend_at <= now, pending, mine, first).order_by(refunds.c.attend_at)
+        due = select(refunds).where(refunds.c.attend_at <= now, pending, mine, _is_next())
+        due = due.order_by(refunds.c.attend_at)
         rows = [dict(row) for row in (await tx.execute(skip_locked(due.limit(BATCH)))).mappings()]
         if not rows:
             return []
@@ -202,6 +203,23 @@ class Refunder:
                 "failure_message": answer.message,
             }
         return {"attend_at": now + timedelta(seconds=effects.pause(job.refund["tries"] + 1))}
+
+
+def _is_next() -> ColumnElement[bool]:
+    """Whether it is the refund of its payment to be made now: the one that was begun or, if none was, the oldest."""
+    other = refunds.alias("other")
+    first = and_(other.c.id < refunds.c.id, ~_begun(refunds.c.id))
+    return ~exists().where(
+        other.c.payment_id == refunds.c.payment_id,
+        other.c.id != refunds.c.id,
+        other.c.status == RefundStatus.PENDING.value,
+        other.c.attend_at.is_not(None),
+        or_(_begun(other.c.id), first),
+    )
+
+
+def _begun(refund_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return exists().where(attempts.c.refund_id == refund_id)
 
 
 async def _finish(tx: AsyncConnection, attempt_id: str, answer: Answer, now: datetime) -> None:

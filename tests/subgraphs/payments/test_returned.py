@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from messaging.events.orders import PaymentRequested, RefundRequested
 from messaging.events.payments import RefundCompleted, RefundRejected
 from subgraphs.kit.ids import global_id, new_ulid
 from subgraphs.payments.models import refunds
+from subgraphs.payments.toss import Toss
+from subgraphs.payments.transport import NoAnswer
 from tests.subgraphs.payments.conftest import World, request
 from tests.subgraphs.payments.test_buyer_pays import issue
-from tests.subgraphs.payments.test_refunds import ACCOUNT
+from tests.subgraphs.payments.test_refunds import ACCOUNT, refund
 
 SET_ACCOUNT = """mutation($id: ID!, $account: RefundAccountInput!) {
   refundAccountSet(id: $id, refundAccount: $account) { refund { status needsAccount } userErrors { code field } } }"""
@@ -120,6 +123,50 @@ async def test_a_deposit_waits_for_its_payers_account(world: World, buyer: str) 
     await world.work()
     assert len(await world.told(RefundCompleted)) == 1
     assert await world.audit() == []
+
+
+async def test_refunds_of_a_payment_are_made_one_at_a_time(
+    world: World, buyer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when an older one that waited for its account may go while a younger one is under way: what the provider
+    has given back could be either's, and an answer that is lost would be taken for the other's."""
+    wanted = request(buyer, None)
+    await world.tell(wanted)
+    await issue(world, buyer, wanted.order_id)
+    await world.at_provider("deposits", orderId=wanted.order_number)
+    await world.service.hint(wanted.order_number, None, is_deposit=False)
+    await world.work()
+    await world.tell(returned(wanted.order_id))
+    (waits,) = await world.rows(refunds)
+    cancel = Toss.cancel
+
+    async def lost(self: Toss, payment: str, reason: str, amount: int, *more: Any, **named: Any) -> Any:
+        if amount != 4_000:
+            return await cancel(self, payment, reason, amount, *more, **named)
+        monkeypatch.setattr(Toss, "cancel", cancel)
+        await world.do(SET_ACCOUNT, buyer, id=global_id("Refund", waits["id"]), account=ACCOUNT)
+        await world.service.refunder.drain()
+        raise NoAnswer("the call did not arrive")
+
+    monkeypatch.setattr(Toss, "cancel", lost)
+    payment = global_id("Payment", (await world.payment_of(wanted.order_id))["id"])
+    await refund(world, payment, amount="4000", account=ACCOUNT)
+    await world.work(later=60)
+    assert [row["status"] for row in await world.rows(refunds)] == ["COMPLETED", "COMPLETED"]
+    at_provider = await world.provider.payment_of_order(wanted.order_number)
+    assert at_provider is not None
+    assert at_provider.canceled_amount == 9_000
+    assert await world.audit() == []
+
+
+async def test_one_refund_that_cannot_be_made_holds_up_no_other(world: World, buyer: str) -> None:
+    """A key was lost, say: that refund is tried again, the others of its batch are made."""
+    orders = [await paid(world, buyer) for _ in range(3)]
+    await world.tell(*(returned(order.order_id) for order in orders))
+    broken = update(refunds).where(refunds.c.id == (await world.rows(refunds))[0]["id"])
+    await world.database.run(lambda tx: tx.execute(broken.values(account_sealed="nonsense")))
+    await world.work()
+    assert sorted(row["status"] for row in await world.rows(refunds)) == ["COMPLETED", "COMPLETED", "PENDING"]
 
 
 async def test_what_was_refused_is_refunded_when_asked_for_less(world: World, buyer: str) -> None:
