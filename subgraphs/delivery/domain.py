@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 from subgraphs.kit.business_days import add_business_days
 
@@ -124,6 +124,15 @@ def shipping_fee(profile: ShippingProfile, subtotal: int, remote: bool) -> int:
     """What one seller's parcel costs its buyer."""
     free = profile.free_over is not None and subtotal >= profile.free_over
     return (0 if free else profile.base_fee) + (profile.remote_surcharge if remote else 0)
+
+
+SEOUL = timezone(timedelta(hours=9), "KST")
+"""Korea keeps no summer time."""
+
+
+def seoul_day(instant: datetime) -> date:
+    """The day of an instant by the calendar that parcels follow."""
+    return instant.astimezone(SEOUL).date()
 
 
 HEAVY_GRAMS = 20_000

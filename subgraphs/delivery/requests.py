@@ -19,7 +19,7 @@ from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.delivery import DeliveryAccepted, DeliveryCanceled, DeliveryRejected
 from messaging.events.orders import DeliveryCancelRequested, DeliveryRequested
-from subgraphs.delivery.domain import WAITING, DeliveryState, ShipmentStatus
+from subgraphs.delivery.domain import WAITING, DeliveryState, ShipmentStatus, seoul_day
 from subgraphs.delivery.models import addresses, deliveries, shipment_lines, shipments
 from subgraphs.kit.business_days import add_business_days
 from subgraphs.kit.ids import new_ulid
@@ -60,11 +60,11 @@ async def cancel(tx: AsyncConnection, requests: Sequence[DeliveryCancelRequested
     """Cancel the shipments of these orders unless one has left; the answers, in order."""
     order_ids = list({each.order_id: None for each in requests})
     await _lock(tx, dict.fromkeys(order_ids))
-    left = select(shipments.c.order_id).where(
-        shipments.c.order_id.in_(order_ids),
-        shipments.c.status.not_in([status.value for status in (*WAITING, ShipmentStatus.CANCELED)]),
-    )
-    gone = set((await tx.execute(left.with_for_update())).scalars())
+    # All of them are held, whatever their status: a seller may be sending one at this moment.
+    theirs = select(shipments.c.order_id, shipments.c.status).where(shipments.c.order_id.in_(order_ids))
+    held = (await tx.execute(theirs.order_by(shipments.c.id).with_for_update())).all()
+    here = {status.value for status in (*WAITING, ShipmentStatus.CANCELED)}
+    gone = {row.order_id for row in held if row.status not in here}
     free = [order_id for order_id in order_ids if order_id not in gone]
     if free:
         await tx.execute(
@@ -123,7 +123,7 @@ async def _ship(
     made: dict[str, list[str]] = {}
     parcels: list[dict[str, Any]] = []
     contents: list[dict[str, Any]] = []
-    arrival = {remote: add_business_days(now.date(), 4 if remote else 2) for remote in (False, True)}
+    arrival = {remote: add_business_days(seoul_day(now), 4 if remote else 2) for remote in (False, True)}
     for each in accepted:
         home = homes[each.address_id]
         by_seller: dict[str, list[dict[str, Any]]] = defaultdict(list)

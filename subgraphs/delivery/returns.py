@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.statements import insert_ignore
 from messaging.events.orders import ReturnChanged
-from subgraphs.delivery.domain import WAITING, ShipmentDirection, ShipmentStatus
+from subgraphs.delivery.domain import WAITING, ShipmentDirection, ShipmentStatus, seoul_day
 from subgraphs.delivery.models import shipment_lines, shipments
 from subgraphs.delivery.service import announce_shipments
 from subgraphs.kit.business_days import add_business_days
@@ -51,7 +51,7 @@ async def _make(tx: AsyncConnection, change: ReturnChanged, status: ShipmentStat
         "buyer_id": change.buyer_id,
         "address": outbound.address,
         "created_at": now,
-        "estimated_delivery_on": add_business_days(now.date(), PICKUP_DAYS),
+        "estimated_delivery_on": add_business_days(seoul_day(now), PICKUP_DAYS),
     }
     if await insert_ignore(tx, shipments, [row]):
         lines = [

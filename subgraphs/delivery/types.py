@@ -19,6 +19,7 @@ from subgraphs.delivery.domain import (
     fulfillment,
     is_postal_code,
     is_remote,
+    seoul_day,
     shipping_fee,
 )
 from subgraphs.delivery.domain import ShippingProfile as Profile
@@ -312,7 +313,7 @@ class ProductVariant:
             return None
         remote = is_remote(postal_code)
         rule = Profile(profile.base_fee, profile.free_over, profile.remote_surcharge)
-        first, last = delivery_window(info.context.now().date(), remote, self.weight_grams * units)
+        first, last = delivery_window(seoul_day(info.context.now()), remote, self.weight_grams * units)
         return ShippingEstimate(
             fee=money_of(shipping_fee(rule, 0, remote), profile.currency),
             free_over=None if profile.free_over is None else money_of(profile.free_over, profile.currency),

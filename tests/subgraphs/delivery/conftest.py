@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -49,9 +50,9 @@ class World:
         headers = {CLAIMS_HEADER: sign_claims(SECRET, claims)}
         return await self.subgraph.endpoint.execute(query, given, None, headers)
 
-    async def tell(self, *events: EventData) -> None:
+    async def tell(self, *events: EventData, now: Callable[[], datetime] = utc_now) -> None:
         """Hand events of one type to their handler, as the consumer would."""
-        handler = handlers(utc_now)[type(events[0])]
+        handler = handlers(now)[type(events[0])]
         wrapped = [
             Event(id=new_ulid(), type=each.type, source="/test", subject=each.subject_id, time=utc_now(), data=each)
             for each in events

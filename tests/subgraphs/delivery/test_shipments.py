@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -153,6 +155,32 @@ async def test_what_has_left_cannot_be_cancelled(world: World, sale: Sale) -> No
     await world.tell(DeliveryCancelRequested(order_id=sale.order))
     assert [answer.reason for answer in await world.told(DeliveryRejected)] == ["dispatched"]
     assert {each["status"] for each in (await sale.seen())["shipments"]} == {"DISPATCHED", "REQUESTED"}
+
+
+async def test_what_is_leaving_at_that_moment_cannot_be_cancelled(world: World, sale: Sale) -> None:
+    """The cancellation waits for the seller's transaction: goods that leave are not given back the money for."""
+    await world.tell(sale.request)
+    await world.tell(sale.paid)
+    leaves = update(shipments).where(shipments.c.seller_id == sale.partners[0]).values(status="DISPATCHED")
+    async with world.database.transaction() as tx:
+        await tx.execute(leaves)
+        canceling = asyncio.create_task(world.tell(DeliveryCancelRequested(order_id=sale.order)))
+        await asyncio.wait([canceling], timeout=0.2)
+        assert not canceling.done()
+    await canceling
+    assert [answer.reason for answer in await world.told(DeliveryRejected)] == ["dispatched"]
+    assert {each["status"] for each in (await sale.seen())["shipments"]} == {"DISPATCHED", "REQUESTED"}
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"), [("2026-11-22T14:59Z", "2026-11-24"), ("2026-11-22T15:00Z", "2026-11-25")]
+)
+async def test_parcels_arrive_by_the_calendar_of_seoul(world: World, sale: Sale, now: str, expected: str) -> None:
+    """Where Monday begins while it is Sunday afternoon in Greenwich."""
+    await world.tell(sale.request, now=lambda: datetime.fromisoformat(now))
+    async with world.database.read() as connection:
+        days = (await connection.execute(select(shipments.c.estimated_delivery_on))).scalars().all()
+    assert {str(day) for day in days} == {expected}
 
 
 async def own_shipment(sale: Sale) -> str:
