@@ -40,7 +40,7 @@ from subgraphs.users.models import (
     waiting_notices,
 )
 from subgraphs.users.service import avatars, throttling, tokens
-from subgraphs.users.service.announce import announce_users
+from subgraphs.users.service.announce import announce_partners, announce_users
 from subgraphs.users.service.checked import Checks
 from subgraphs.users.service.deps import Deps, Device
 from subgraphs.users.service.sessions import Tokens, end_sessions, open_session, require_alive, tell_ended, tokens_of
@@ -348,31 +348,14 @@ async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: dat
     await tx.execute(delete(text_messages).where(text_messages.c.id.in_(texts)))
     await tx.execute(delete(notifications).where(notifications.c.recipient_id == user_id))
     await tx.execute(delete(mails).where(mails.c.recipient_index == address))
-    for table in (
-        one_time_tokens,
-        social_accounts,
-        social_attempts,
-        preferences,
-        user_roles,
-        partner_members,
-        terms_agreements,
-    ):
+    await _leave_seller(tx, user_id)
+    for table in (one_time_tokens, social_accounts, social_attempts, preferences, user_roles, terms_agreements):
         await tx.execute(delete(table).where(table.c.user_id == user_id))
     await avatars.forget(tx, user_id)
     owned = select(engagements.c.id).where(engagements.c.user_id == user_id)
     await tx.execute(delete(waiting_notices).where(waiting_notices.c.engagement_id.in_(owned)))
     await tx.execute(update(sessions).where(sessions.c.user_id == user_id).values(ip_address=None, device_name=None))
-    undecided = applications.c.status != "APPROVED"
-    open_ones = update(applications).where(applications.c.live_applicant_id == user_id, undecided)
-    await tx.execute(
-        open_ones.values(
-            status="REJECTED",
-            rejection_reason="The applicant withdrew.",
-            reviewed_at=now,
-            live_applicant_id=None,
-            live_business_number=None,
-        )
-    )
+    await _erase_applications(tx, user_id, now)
     anonymous = {
         "email": None,
         "email_index": None,
@@ -387,3 +370,30 @@ async def _erase(tx: AsyncConnection, user_id: str, reason: str | None, now: dat
         "deletion_reason": reason,
     }
     await tx.execute(update(users).where(users.c.id == user_id).values(**anonymous, version=users.c.version + 1))
+
+
+async def _leave_seller(tx: AsyncConnection, user_id: str) -> None:
+    """The user works for no seller any more; whoever has a copy of the members is told."""
+    mine = partner_members.c.user_id == user_id
+    seller = (await tx.execute(select(partner_members.c.partner_id).where(mine))).scalar()
+    if seller is not None:
+        await tx.execute(delete(partner_members).where(mine))
+        await tx.execute(update(partners).where(partners.c.id == seller).values(version=partners.c.version + 1))
+        await announce_partners(tx, [seller])
+
+
+async def _erase_applications(tx: AsyncConnection, user_id: str, now: datetime) -> None:
+    """End what is undecided, and forget who applied. What became a seller stays: the seller is paid by it."""
+    undecided = applications.c.status != "APPROVED"
+    ended = {
+        "status": "REJECTED",
+        "rejection_reason": "The applicant withdrew.",
+        "reviewed_at": now,
+        "live_applicant_id": None,
+        "live_business_number": None,
+    }
+    await tx.execute(update(applications).where(applications.c.live_applicant_id == user_id, undecided).values(**ended))
+    sold_nothing = update(applications).where(
+        applications.c.applicant_id == user_id, applications.c.partner_id.is_(None)
+    )
+    await tx.execute(sold_nothing.values(representative_name="", contact_phone="", bank_account_number=""))

@@ -7,12 +7,20 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 
 from messaging.events.payments import PayoutAccountRequested, PayoutCompleted
 from messaging.events.users import PartnerChanged, PayoutAccountChanged
 from subgraphs.kit.ids import global_id, new_ulid
-from subgraphs.users.models import applications, idempotency, notifications, partners, terms_agreements
+from subgraphs.users.models import (
+    applications,
+    idempotency,
+    notifications,
+    partner_members,
+    partners,
+    terms_agreements,
+    user_roles,
+)
 from tests.subgraphs.users.conftest import PASSWORD, Member, World
 from tests.subgraphs.users.test_sessions import refresh
 
@@ -272,3 +280,32 @@ async def test_the_only_member_of_a_seller_cannot_withdraw(world: World) -> None
         f'mutation {{ accountDelete(password: "{PASSWORD}") {{ userErrors {{ code field }} }} }}', member
     )
     assert answer["data"]["accountDelete"]["userErrors"] == [{"code": "NOT_ALLOWED", "field": ["partner"]}]
+
+
+WITHDRAW = f'mutation {{ accountDelete(password: "{PASSWORD}") {{ userErrors {{ code field }} }} }}'
+
+
+@pytest.mark.parametrize("decision", ["REJECTED", "CHANGES_REQUESTED", None])
+async def test_who_withdraws_leaves_nothing_personal_in_applications(world: World, decision: str | None) -> None:
+    member, admin = await world.member(), await world.admin()
+    made = (await submit(world, member))["application"]
+    if decision:
+        await review(world, admin, made["id"], decision, "No.")
+    assert (await world.ask(WITHDRAW, member))["data"]["accountDelete"]["userErrors"] == []
+    (row,) = await world.rows(applications)
+    assert (row.status, row.representative_name, row.contact_phone, row.bank_account_number) == ("REJECTED", "", "", "")
+    assert await world.audit() == []
+
+
+async def test_who_withdraws_no_longer_works_for_the_seller_and_others_are_told(world: World) -> None:
+    member, other, admin = await world.member(), await world.member("other@people.example"), await world.admin()
+    await review(world, admin, (await submit(world, member))["application"]["id"], "APPROVED")
+    (seller,) = await world.rows(partners)
+    async with world.database.transaction() as tx:
+        await tx.execute(insert(partner_members).values(user_id=other.id, partner_id=seller.id))
+        await tx.execute(insert(user_roles).values(user_id=other.id, role="PARTNER"))
+    assert (await world.ask(WITHDRAW, member))["data"]["accountDelete"]["userErrors"] == []
+    before, after = await world.told(PartnerChanged)
+    assert (before.member_ids, after.member_ids) == ((member.id,), (other.id,))
+    assert after.version > before.version
+    assert await world.audit() == []
