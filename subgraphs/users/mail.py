@@ -7,6 +7,7 @@ again. The Message-ID is the row's id, so that a mail server can tell.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -33,10 +34,16 @@ ATTEMPTS = 8
 LEASE = timedelta(minutes=2)
 BATCH = 100
 SMTP_SECONDS = 20.0
+SENDING_SECONDS = LEASE.total_seconds() - 2 * SMTP_SECONDS
+"""No mail of a batch is begun later: when its lease is over another mailer has it."""
 
 Send = Callable[[Sequence[EmailMessage]], Awaitable[list[Exception | None]]]
 """Sends each; what went wrong with each, if anything."""
 _Outcomes = Sequence[tuple[AnyRow, Exception | None]]
+
+
+class NotTried(Exception):
+    """There was no time left for it."""
 
 
 class Draft(NamedTuple):
@@ -136,15 +143,19 @@ class Mailer:
     async def _settle(self, tx: AsyncConnection, outcomes: _Outcomes) -> None:
         now = self._now()
         sent = [row.id for row, error in outcomes if error is None]
-        dead = [row.id for row, error in outcomes if error is not None and row.attempts + 1 >= ATTEMPTS]
+        untried = [row for row, error in outcomes if isinstance(error, NotTried)]
+        refused = [(row, error) for row, error in outcomes if error is not None and not isinstance(error, NotTried)]
+        dead = [row.id for row, _ in refused if row.attempts + 1 >= ATTEMPTS]
         for ids, status in ((sent, "SENT"), (dead, "FAILED")):
             if ids:
                 settled = {"ids": ids, "b_status": status, "b_at": now if status == "SENT" else None}
                 await tx.execute(_SETTLE if self._keep_bodies else _SETTLE_AND_ERASE, settled)
                 await tx.execute(_SETTLE_DELIVERIES, settled)
-        for row, error in outcomes:
-            if error is None:
-                continue
+        for row in untried:
+            await tx.execute(
+                update(mails).where(mails.c.id == row.id).values(next_attempt_at=now, attempts=row.attempts)
+            )
+        for row, error in refused:
             log.warning("mail.failed", mail=row.id, attempts=row.attempts + 1, error=type(error).__name__)
             if row.id not in dead:
                 later = now + timedelta(seconds=15 * 2**row.attempts)
@@ -165,17 +176,23 @@ def smtp(settings: Settings) -> Send:
         )
         try:
             async with client:
-                return [await _outcome(client, message) for message in messages]
+                until = time.monotonic() + SENDING_SECONDS
+                return [await _outcome(client, messages, index, until) for index in range(len(messages))]
         except (aiosmtplib.SMTPException, OSError) as error:
             return [error] * len(messages)
 
     return send
 
 
-async def _outcome(client: aiosmtplib.SMTP, message: EmailMessage) -> Exception | None:
+async def _outcome(
+    client: aiosmtplib.SMTP, messages: Sequence[EmailMessage], index: int, until: float
+) -> Exception | None:
+    """Send one of the messages; what went wrong, be it that it cannot be written. The first is always tried."""
+    if index and time.monotonic() > until:
+        return NotTried()
     try:
-        await client.send_message(message)
-    except (aiosmtplib.SMTPException, OSError) as error:
+        await client.send_message(messages[index])
+    except Exception as error:
         return error
     return None
 

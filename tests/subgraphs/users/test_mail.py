@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from aiosmtplib import SMTPException
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
+from sqlalchemy import select, text
 
 from messaging.events.payments import PaymentCaptured
 from messaging.memory import MemoryBroker
@@ -130,7 +132,9 @@ async def test_a_mailer_that_dies_loses_no_mail(world: World) -> None:
     assert len(server.sent) == 1
 
 
-async def test_mails_speak_to_a_real_smtp_server(world: World) -> None:
+@asynccontextmanager
+async def smtp_server() -> AsyncIterator[tuple[mail.Send, list[bytes]]]:
+    """Sending to a server, and what it has received."""
     received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,16 +154,51 @@ async def test_mails_speak_to_a_real_smtp_server(world: World) -> None:
             await writer.drain()
         writer.close()
 
-    await world.register("buyer@example.com")
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        send = mail.smtp(Settings(smtp_host="127.0.0.1", smtp_port=port))
+        yield mail.smtp(Settings(smtp_host="127.0.0.1", smtp_port=port)), received
+
+
+async def queue(world: World, *recipients: str) -> None:
+    drafts = [mail.Draft("RECOVER_ID", each, Letter("Hello", "x")) for each in recipients]
+    await world.database.run(lambda tx: mail.queue(tx, drafts, world.clock()))
+
+
+async def test_mails_speak_to_a_real_smtp_server(world: World) -> None:
+    await world.register("buyer@example.com")
+    async with smtp_server() as (send, received):
         assert await mail.Mailer(world.database, send, sender="a@example.com", now=world.clock).send_due() == 1
     (message,) = received
     assert b"To: buyer@example.com" in message
     (row,) = await world.rows(mails)
     assert row.status == "SENT"
+
+
+async def test_what_a_slow_server_leaves_no_time_for_is_sent_next_and_by_nobody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mail is sent within its lease only: after it another mailer has it."""
+    await queue(world, "a@example.com", "b@example.com")
+    async with smtp_server() as (send, received):
+        post = mail.Mailer(world.database, send, sender="a@example.com", now=world.clock)
+        monkeypatch.setattr(mail, "SENDING_SECONDS", -1.0)
+        for sent in (1, 2):
+            await post.send_due()
+            assert len(received) == sent
+    assert [(row.status, row.attempts) for row in await world.rows(mails)] == [("SENT", 1)] * 2
+
+
+async def test_a_mail_that_cannot_be_written_holds_up_no_other(world: World) -> None:
+    await queue(world, "a@example.com", "b@example.com")
+    async with world.database.transaction() as tx:
+        await tx.execute(text("UPDATE mail SET body = 'nonsense' WHERE id = (SELECT min(id) FROM mail)"))
+    async with smtp_server() as (send, received):
+        await mail.Mailer(world.database, send, sender="a@example.com", now=world.clock).send_due()
+    assert len(received) == 1
+    async with world.database.read() as connection:
+        rows = (await connection.execute(select(mails.c.status, mails.c.attempts).order_by(mails.c.id))).all()
+    assert [tuple(row) for row in rows] == [("QUEUED", 1), ("SENT", 1)]
 
 
 async def test_without_the_server_a_mail_waits(world: World) -> None:
