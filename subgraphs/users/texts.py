@@ -90,13 +90,13 @@ class Texter:
     async def send_due(self) -> int:
         """Send what is due now; how many were tried."""
         await self._database.run(self._give_up_the_lost)
-        rows = await self._database.run(self._take)
-        for row in rows:
-            # One transaction a text: whatever happens to the next one, this one's outcome is kept.
+        tried = 0
+        while (row := await self._database.run(self._take)) is not None:
+            tried += 1
             error = await self._outcome(row)
             failpoint("users.text.after_send")
             await self._database.run(lambda tx, row=row, error=error: self._settle(tx, row, error))  # type: ignore[misc]
-        return len(rows)
+        return tried
 
     async def _outcome(self, row: AnyRow) -> Exception | None:
         try:
@@ -106,17 +106,18 @@ class Texter:
             return error
         return None
 
-    async def _take(self, tx: AsyncConnection) -> Sequence[AnyRow]:
-        """Mark as SENDING, committed before anything is sent: from here on a text is not taken again."""
+    async def _take(self, tx: AsyncConnection) -> AnyRow | None:
+        """Mark one as SENDING, committed before it is sent: from here on it is not taken again. One, for what is marked
+        when this process dies is lost."""
         now = self._now()
         due = select(text_messages).where(text_messages.c.status == "QUEUED", text_messages.c.next_attempt_at <= now)
-        oldest = due.order_by(text_messages.c.next_attempt_at, text_messages.c.id).limit(BATCH)
-        rows: Sequence[AnyRow] = (await tx.execute(skip_locked(oldest))).all()
-        if rows:
-            taken = update(text_messages).where(text_messages.c.id.in_([row.id for row in rows]))
+        oldest = due.order_by(text_messages.c.next_attempt_at, text_messages.c.id).limit(1)
+        row: AnyRow | None = (await tx.execute(skip_locked(oldest))).one_or_none()
+        if row is not None:
+            taken = update(text_messages).where(text_messages.c.id == row.id)
             attempts = text_messages.c.attempts + 1
             await tx.execute(taken.values(status="SENDING", next_attempt_at=now + LEASE, attempts=attempts))
-        return rows
+        return row
 
     async def _give_up_the_lost(self, tx: AsyncConnection) -> None:
         """Texts whose sender died: it may have sent them."""

@@ -272,3 +272,20 @@ async def test_a_texter_killed_after_sending_has_sent_once(
     await shop.send()
     assert shop.fake.taken == [], "nobody knows that it went, and so it does not go again"
     assert await shop.statuses() == [("FAILED", "FAILED")]
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError(), RuntimeError("a bug")])
+async def test_a_sender_that_dies_takes_no_other_text_with_it(shop: Phones, end: BaseException) -> None:
+    """What was not begun is not lost: the next sender sends it at once."""
+    member = await shop.member()
+    for _ in range(3):
+        await shop.dispatched(member)
+    shop.fake.trouble = [end]
+    with pytest.raises(type(end)):
+        await shop.send()
+    await shop.send()
+    assert len(shop.fake.taken) == 2
+    shop.world.clock.pass_(minutes=3)
+    await shop.send()
+    assert sorted(status for status, _ in await shop.statuses()) == ["FAILED", "SENT", "SENT"]
+    assert await shop.world.audit() == []
