@@ -22,7 +22,7 @@ from subgraphs.kit.media.uploads import Uploads
 from subgraphs.kit.pagination import Cursors, Page
 from subgraphs.kit.rows import ManyRows, OneRow
 from subgraphs.products import models
-from subgraphs.products.flash.models import items
+from subgraphs.products.flash.models import claims, items
 from subgraphs.products.flash.service import FlashSales
 from subgraphs.products.shop import PARTNERS_OF, Shop, Viewer
 
@@ -283,6 +283,19 @@ class Context:
     @cached_property
     def items_of_sale(self) -> ManyRows:
         return self._many(_ITEMS_OF_SALE)
+
+    @cached_property
+    def causes(self) -> DataLoader[str, str]:
+        """By what moved stock (nothing that came back): its type."""
+        return DataLoader(self._types_of_causes, max_batch_size=1000)
+
+    async def _types_of_causes(self, ids: list[str]) -> list[str]:
+        types = dict.fromkeys(ids, "Order")
+        async with self.shop.database.read() as connection:
+            for name, table in (("FlashSaleItem", items), ("StockClaim", claims)):
+                found = await connection.execute(select(table.c.id).where(table.c.id.in_(ids)))
+                types |= dict.fromkeys(found.scalars(), name)
+        return [types[each] for each in ids]
 
     @cached_property
     def reviews(self) -> OneRow:

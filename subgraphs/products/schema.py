@@ -179,9 +179,10 @@ class Query(FlashQuery):
         if row is None or not (await context.viewer()).owns(await context.products.load(row.product_id)):
             return None
         page: Page[Any] = await context.movement_pages.load(PageKey(row.id, page_size(first, 50), after or None))
+        causes = await context.causes.load_many([each.cause_id or "" for each in page.rows])
         edges = [
-            StockMovementEdge(cursor=cursor, node=movement_of(each))
-            for each, cursor in zip(page.rows, page.cursors, strict=True)
+            StockMovementEdge(cursor=cursor, node=movement_of(each, cause))
+            for each, cursor, cause in zip(page.rows, page.cursors, causes, strict=True)
         ]
         return StockMovementConnection(edges=edges, page_info=page.info)
 

@@ -464,14 +464,15 @@ def review_of(row: Row[Any]) -> Review:
     )
 
 
-def movement_of(row: Row[Any]) -> StockMovement:
-    """The GraphQL object of a ledger row; what caused it is an order or nobody."""
+def movement_of(row: Row[Any], cause: str) -> StockMovement:
+    """The GraphQL object of a ledger row; ``cause``: the type of what caused it, where that is no return."""
+    kind = "Return" if row.type == StockMovementType.RETURNED.value else cause
     return StockMovement(
         id=strawberry.ID(global_id("StockMovement", row.id)),
         type=StockMovementType(row.type),
         quantity=row.quantity,
         balance_after=row.balance_after,
-        cause_id=strawberry.ID(global_id("Order", row.cause_id)) if row.cause_id else None,
+        cause_id=strawberry.ID(global_id(kind, row.cause_id)) if row.cause_id else None,
         created_at=row.created_at,
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from messaging.events.orders import ReturnChanged, ReturnedLine
-from subgraphs.kit.ids import new_ulid
-from tests.subgraphs.products.conftest import World
+from subgraphs.kit.ids import global_id, new_ulid
+from tests.subgraphs.products.conftest import World, order_of
+from tests.subgraphs.products.flash.test_claims import open_sale
+from tests.subgraphs.products.test_buyers import LEDGER
 
 
 def received(units: dict[str, int], *, restock: bool = True, status: str = "RECEIVED", id: str = "") -> ReturnChanged:
@@ -45,3 +47,25 @@ async def test_what_cannot_be_sold_or_has_not_arrived_is_no_stock(world: World) 
     )
     assert await world.level(variant) == (3, 0, 0)
     assert await world.violations() == []
+
+
+async def test_the_ledger_names_what_moved_units_by_its_type(world: World) -> None:
+    """A return, a sale's item, a claim and an order each by an id that can be asked for."""
+    sale = await open_sale(world, 2)
+    buyer, ticket = await sale.buyer()
+    claim = await sale.claim(buyer, ticket)
+    order = order_of(**{sale.variant: 1})
+    await world.tell(order)
+    back = received({sale.variant: 1})
+    await world.tell(back)
+    page = await world.data(LEDGER, world.seller, id=global_id("ProductVariant", sale.variant), n=10)
+    causes = [edge["node"]["causeId"] for edge in page["stockMovements"]["edges"]]
+    item = global_id("FlashSaleItem", sale.item)
+    assert causes == [
+        global_id("Return", back.return_id),
+        global_id("Order", order.order_id),
+        global_id("StockClaim", claim),
+        item,
+        item,
+        None,
+    ]
