@@ -5,6 +5,7 @@ Operators (``settlements:write`` or ``ledger:read``) see all, whoever works for 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -287,7 +288,9 @@ Representation = Mapping[str, Any]
 
 async def settlements(representations: Sequence[Representation], context: Context) -> list[Settlement | None]:
     ids = [named_id("Settlement", str(each.get("id"))) for each in representations]
-    rows = [await context.visible_settlement(id) if id else None for id in ids]
+    known = sorted({id for id in ids if id})
+    seen = dict(zip(known, await asyncio.gather(*map(context.visible_settlement, known)), strict=True))
+    rows = [seen[id] if id else None for id in ids]
     return [Settlement.of(row) if row is not None else None for row in rows]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from subgraphs.kit.ids import new_ulid
 from tests.subgraphs.payments.settling.conftest import BALANCE, CLOSE, OPERATOR, PAY, TRIAL, Market, Seller, amounts
+from tests.subgraphs.products.test_graph import count_statements
 
 LIST = """query($from: Date!, $to: Date!, $partner: ID, $first: Int, $after: String) {
   settlements(from: $from, to: $to, partnerId: $partner, first: $first, after: $after) {
@@ -52,6 +53,17 @@ async def test_sellers_see_their_own_and_operators_all(
     given = [{"__typename": "Settlement", "id": id} for id in (its, others, "nonsense")]
     answer = await market.world.ask(BY_KEY, one.member, r=given)
     assert answer["data"]["_entities"] == [{"id": its}, None, None]
+
+
+async def test_settlements_by_key_cost_the_same_statements_however_many(
+    market: Market, two: tuple[tuple[Seller, str], tuple[Seller, str]]
+) -> None:
+    numbers = []
+    for ids in ([two[0][1]], [two[0][1], two[1][1]]):
+        given = [{"__typename": "Settlement", "id": id} for id in ids]
+        asked = market.ask(BY_KEY, r=given)
+        numbers.append(await count_statements(market.world.database, asked))
+    assert numbers == [1, 1]
 
 
 async def test_a_list_is_paged_and_bounded_by_days(
