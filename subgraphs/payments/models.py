@@ -260,7 +260,7 @@ class PayoutAccount(Base):
 
 
 class RefundLine(Base):
-    """What of a refund is for an order line: known for returns only."""
+    """What of a refund is for an order line: known of returns, and where an operator names the seller who bears it."""
 
     __tablename__ = "refund_line"
     __table_args__ = (CheckConstraint("amount >= 0", name="amount_not_negative"), TABLE_OPTIONS)
