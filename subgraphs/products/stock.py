@@ -189,6 +189,11 @@ async def expire(tx: AsyncConnection, now: datetime, order_ids: Sequence[str]) -
     return Outcome([StockReleased(order_id=order_id, reason="expired") for order_id in states], touched)
 
 
+async def hold_again(tx: AsyncConnection, order_id: str, now: datetime) -> None:
+    """A hold that has ended goes on: the caller has reserved the order's units for it."""
+    await _set_state(tx, [order_id], State.HELD, now)
+
+
 async def give_up(tx: AsyncConnection, order_id: str, now: datetime) -> None:
     """A hold that has ended is not to be taken anew: a commit of it is refused."""
     await _set_state(tx, [order_id], State.RELEASED, now)

@@ -13,11 +13,11 @@ from db.bulk import among
 from messaging.envelope import Event
 from messaging.events.orders import OrderPaid, ReservationRequest
 from subgraphs.products import stock
-from subgraphs.products.domain import ReservationState, StockMovementType, Wanted, sum_lines
+from subgraphs.products.domain import ReservationState, Wanted, sum_lines
 from subgraphs.products.flash.claims import count_down, kept_by_customer, lock_items, lock_ordered, moved, return_units
 from subgraphs.products.flash.domain import ClaimState
 from subgraphs.products.flash.models import claims, items
-from subgraphs.products.stock_ledger import Change, apply, lock_levels
+from subgraphs.products.stock_ledger import apply, lock_levels
 
 
 async def reserve(
@@ -102,10 +102,10 @@ async def _take_again(tx: AsyncConnection, claim: Row[Any], now: datetime) -> No
     await tx.execute(count_down(item.id, claim.quantity))
     again = {"state": ClaimState.ORDERED.value, "slot": free[0]}
     await tx.execute(update(claims).where(claims.c.id == claim.id).values(again))
-    move = Change(
-        item.variant_id, StockMovementType.RELEASED, claim.quantity, reserved=-claim.quantity, cause_id=item.id
-    )
-    await apply(tx, await lock_levels(tx, [item.variant_id]), [move], now)
+    # From the sale to the order and by way of nobody: units that are free for a moment could be another order's.
+    await stock.hold_again(tx, claim.order_id, now)
+    moves = moved(item.variant_id, claim.quantity, item.id, claim.order_id)
+    await apply(tx, await lock_levels(tx, [item.variant_id]), moves, now)
 
 
 async def paid(tx: AsyncConnection, events: Sequence[Event[OrderPaid]]) -> None:

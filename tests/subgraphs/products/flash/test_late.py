@@ -11,7 +11,7 @@ from messaging.events.orders import OrderPaid, StockCommitRequested, StockReserv
 from messaging.events.products import StockCommitRejected, StockCommitted
 from subgraphs.products.app import sweep
 from subgraphs.products.flash.models import claims, items
-from tests.subgraphs.products.conftest import World
+from tests.subgraphs.products.conftest import World, order_of
 from tests.subgraphs.products.flash.test_claims import Sale, open_sale, request
 
 
@@ -55,6 +55,24 @@ async def test_the_unit_is_still_there(world: World) -> None:
     assert await world.level(late.sale.variant) == (6, 0, 1)
     assert await world.violations() == []
     assert await late.sale.claim(*await late.sale.buyer()) == "SOLD_OUT"
+
+
+async def test_a_unit_that_is_taken_again_is_nobody_elses_on_the_way(world: World) -> None:
+    """An order that is late, too, and lacks a unit of the shop's stock does not get the sale's."""
+    sale = await open_sale(world, units=1)
+    other = order_of(**{sale.variant: 5})
+    await world.tell(other)
+    user, ticket = await sale.buyer()
+    order = request(await sale.claim(user, ticket), user, sale.variant)
+    await world.tell(order)
+    world.clock.move(timedelta(seconds=world.shop.settings.reservation_ttl_seconds))
+    await sweep(world.shop)
+    await world.tell(order_of(**{sale.variant: 1}))
+    await world.tell(*(StockCommitRequested(order_id=each.order_id) for each in (other, order)))
+    assert [each.order_id for each in await world.told(StockCommitted)] == [order.order_id]
+    assert [each.order_id for each in await world.told(StockCommitRejected)] == [other.order_id]
+    assert await world.level(sale.variant) == (6, 1, 1)
+    assert await world.violations() == []
 
 
 async def test_the_unit_is_anothers_by_now(world: World) -> None:
