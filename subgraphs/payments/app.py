@@ -96,23 +96,32 @@ def assemble(
     endpoint = GraphQLEndpoint(schema, context, ClaimsVerifier(runtime.common.claims_secret.get_secret_value()))
     app = http_app(NAME, endpoint, database)
     add_webhooks(app, service, provider)
-    workers = [
+    workers = [*_enders(service), Worker("payments.connections", _closing(http.close, payouts_http.close))]
+    if not chosen.finishing:
+        workers += _beginners(runtime, service, relay, consumer)
+    return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit), service
+
+
+def _enders(service: Service) -> list[Worker]:
+    """Those who end what was begun at the provider."""
+    return [
         Worker("payments.charger", service.charger.run),
         Worker("payments.refunder", service.refunder.run),
         Worker("payments.reconciler", service.reconciler.run),
-        Worker("payments.connections", _closing(http.close, payouts_http.close)),
     ]
-    if not chosen.finishing:
-        workers += [
-            Worker("payments.relay", relay.run),
-            Worker("payments.consumer", consumer.run),
-            Worker("payments.bookkeeper", service.bookkeeper.run),
-            Worker("payments.closing", service.closing.run),
-            Worker("payments.totals", service.totals.run),
-            Worker("payments.payouts", service.payouts.run),
-            housekeeper(NAME, database, outbox, inbox, idempotency, runtime.now),
-        ]
-    return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit), service
+
+
+def _beginners(runtime: Runtime, service: Service, relay: Relay, consumer: Consumer) -> list[Worker]:
+    """Those who take something new, and who keep the books."""
+    return [
+        Worker("payments.relay", relay.run),
+        Worker("payments.consumer", consumer.run),
+        Worker("payments.bookkeeper", service.bookkeeper.run),
+        Worker("payments.closing", service.closing.run),
+        Worker("payments.totals", service.totals.run),
+        Worker("payments.payouts", service.payouts.run),
+        housekeeper(NAME, runtime.database, outbox, inbox, idempotency, runtime.now),
+    ]
 
 
 def provider_of(settings: Settings, send: Send, now: Callable[[], datetime]) -> Provider:

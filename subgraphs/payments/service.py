@@ -152,14 +152,7 @@ class Service:
         _check_text(reason, MAX_REASON, "reason")
         if account is not None:
             _check_account(account)
-        given = account and [account.bank, account.number, account.holder]
-        body = {
-            "paymentId": payment_id,
-            "amount": None if amount is None else str(amount),
-            "reason": reason,
-            "account": given,
-            **({"partnerId": partner_id} if partner_id else {}),
-        }
+        body = _refund_body(payment_id, amount, reason, account, partner_id)
         request = Request(f"{identity.user_id}:refundCreate", key, body, new_ulid())
 
         async def work(tx: AsyncConnection) -> tuple[str, RefundJob | None]:
@@ -295,6 +288,19 @@ class Service:
             for row in await read.rows(self._database, keys=ids, type=type):
                 found[type, row.loader_key].append(dict(row._mapping))
         return found
+
+
+def _refund_body(
+    payment_id: str, amount: Decimal | None, reason: str, account: Account | None, partner_id: str | None
+) -> Row:
+    """What the same key must come with."""
+    return {
+        "paymentId": payment_id,
+        "amount": None if amount is None else str(amount),
+        "reason": reason,
+        "account": account and [account.bank, account.number, account.holder],
+        **({"partnerId": partner_id} if partner_id else {}),
+    }
 
 
 def _refundable(row: Row, amount: Decimal | None, left: int, account: Account | None) -> int:

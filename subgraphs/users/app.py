@@ -70,20 +70,9 @@ def build(
         relay.wake()
         mail_alarm.ring()
 
-    keys = SigningKeys(database, chosen, runtime.now)
     texter = texts.solapi(chosen) if sms is None else sms
     by_provider = providers(chosen) if social is None else social
-    deps = Deps(
-        database,
-        chosen,
-        PasswordPool(chosen),
-        keys,
-        runtime.changes,
-        runtime.now,
-        wake,
-        by_provider,
-        texter is not None,
-    )
+    deps = _deps(runtime, chosen, wake, by_provider, texts_offered=texter is not None)
     store = store_of(chosen, runtime.common, "avatars", chosen.avatars_url)
     pictures = avatars(deps, store)
     cursors = Cursors(runtime.common.cursor_secret.get_secret_value())
@@ -93,19 +82,16 @@ def build(
 
     claims = ClaimsVerifier(runtime.common.claims_secret.get_secret_value())
     endpoint = GraphQLEndpoint(schema, make_context, claims)
-    consumer = Consumer(
-        database, inbox, dead_letters, runtime.broker, f"dure.{NAME}", consumers.handlers(deps), after_commit=wake
-    )
     workers = [
         Worker("users.relay", relay.run),
-        Worker("users.consumer", consumer.run),
+        Worker("users.consumer", _consumer(runtime, deps).run),
         _repeating("users.waiting", lambda: _release_waiting(deps), WAITING_SECONDS),
         _repeating("users.pictures", pictures.collect, PICTURES_SECONDS),
         _repeating("users.tidy", lambda: _tidy(deps), TIDY_SECONDS),
         *_senders(runtime, chosen, mail_alarm, texter),
     ]
     app = http_app(NAME, endpoint, database)
-    _add_routes(app, runtime, keys)
+    _add_routes(app, runtime, deps.keys)
     if isinstance(store, Folder):
         add_routes(app, store, runtime.now, "/avatars", A_DAY)
     return Subgraph(name=NAME, endpoint=endpoint, app=app, workers=workers, audit=audit)
@@ -114,6 +100,35 @@ def build(
 def jwks_source(runtime: Runtime, settings: Settings | None = None) -> JwksSource:
     """Where a router in the same process gets the key set from."""
     return SigningKeys(runtime.database, settings or Settings(), runtime.now).jwks
+
+
+def _deps(
+    runtime: Runtime,
+    settings: Settings,
+    wake: Callable[[], None],
+    by_provider: Mapping[str, Provider],
+    *,
+    texts_offered: bool,
+) -> Deps:
+    keys = SigningKeys(runtime.database, settings, runtime.now)
+    return Deps(
+        runtime.database,
+        settings,
+        PasswordPool(settings),
+        keys,
+        runtime.changes,
+        runtime.now,
+        wake,
+        by_provider,
+        texts_offered,
+    )
+
+
+def _consumer(runtime: Runtime, deps: Deps) -> Consumer:
+    handlers = consumers.handlers(deps)
+    return Consumer(
+        runtime.database, inbox, dead_letters, runtime.broker, f"dure.{NAME}", handlers, after_commit=deps.wake
+    )
 
 
 def _add_routes(app: FastAPI, runtime: Runtime, keys: SigningKeys) -> None:

@@ -62,61 +62,74 @@ _SHIPMENT_NOTICES = {"READY": "SHIPMENT_READY", "DISPATCHED": "SHIPMENT_DISPATCH
 
 def handlers(deps: Deps) -> Mapping[type[EventData], Handler]:
     """The handler of each consumed event."""
-    told: set[asyncio.Task[None]] = set()
-
-    def hook(user_ids: Sequence[str]) -> Hook:
-        def run() -> None:
-            deps.wake()
-            task = asyncio.get_running_loop().create_task(tell(deps, user_ids))
-            told.add(task)
-            task.add_done_callback(told.discard)
-
-        return run
-
-    async def begun(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Hook:
-        await engagements.remember(tx, [_engagement(event.data) for event in events])
-        return hook(await engagements.release_waiting(tx, deps))
-
-    async def ended(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-        await engagements.close(tx, [_engagement(event.data) for event in events])
-
-    async def paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Hook:
-        return hook(await notify(tx, deps, await _payment_notices(tx, events)))
-
-    async def shipped(tx: AsyncConnection, events: Sequence[Event[ShipmentChanged]]) -> Hook:
-        arrived = [each.data.pledge_id for each in events if each.data.pledge_id and each.data.status == "DELIVERED"]
-        await engagements.close_by_id(tx, arrived)
-        return hook(await engagements.notify_owners(tx, deps, [n for each in events for n in _shipment_notices(each)]))
-
-    async def returned(tx: AsyncConnection, events: Sequence[Event[ReturnChanged]]) -> Hook:
-        return hook(await notify(tx, deps, [each for each in map(_return_notice, events) if each is not None]))
-
-    async def settled(tx: AsyncConnection, events: Sequence[Event[PayoutCompleted]]) -> Hook:
-        return hook(await notify(tx, deps, await _payout_notices(tx, events)))
-
-    async def accounts_wanted(tx: AsyncConnection, events: Sequence[Event[PayoutAccountRequested]]) -> Hook:
-        await announce_accounts(tx, sorted({event.data.partner_id for event in events}))
-        return deps.wake
-
-    async def backed(tx: AsyncConnection, events: Sequence[Event[BackerTold]]) -> Hook:
-        return hook(await notify(tx, deps, [_project_notice(event) for event in events]))
-
+    news = _News(deps)
     return {
-        BackerTold: backed,
-        ReturnChanged: returned,
-        OrderPlaced: begun,
-        PledgeReserved: begun,
+        BackerTold: news.backed,
+        ReturnChanged: news.returned,
+        OrderPlaced: news.begun,
+        PledgeReserved: news.begun,
         OrderCanceled: ended,
         OrderConfirmed: ended,
         PledgeCanceled: ended,
-        PaymentCaptured: paid,
-        PaymentFailed: paid,
-        PaymentAwaitingDeposit: paid,
-        PaymentCanceled: paid,
-        PayoutAccountRequested: accounts_wanted,
-        PayoutCompleted: settled,
-        ShipmentChanged: shipped,
+        PaymentCaptured: news.paid,
+        PaymentFailed: news.paid,
+        PaymentAwaitingDeposit: news.paid,
+        PaymentCanceled: news.paid,
+        PayoutAccountRequested: news.accounts_wanted,
+        PayoutCompleted: news.settled,
+        ShipmentChanged: news.shipped,
     }
+
+
+async def ended(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
+    """Orders and pledges that a withdrawal need not wait for any more."""
+    await engagements.close(tx, [_engagement(event.data) for event in events])
+
+
+class _News:
+    """What becomes notifications. Whoever got a new one is told after the commit."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def _hook(self, user_ids: Sequence[str]) -> Hook:
+        def run() -> None:
+            self._deps.wake()
+            task = asyncio.get_running_loop().create_task(tell(self._deps, user_ids))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+        return run
+
+    async def _notify(self, tx: AsyncConnection, notices: Sequence[Notice]) -> Hook:
+        return self._hook(await notify(tx, self._deps, notices))
+
+    async def begun(self, tx: AsyncConnection, events: Sequence[Event[Any]]) -> Hook:
+        await engagements.remember(tx, [_engagement(event.data) for event in events])
+        return self._hook(await engagements.release_waiting(tx, self._deps))
+
+    async def paid(self, tx: AsyncConnection, events: Sequence[Event[Any]]) -> Hook:
+        return await self._notify(tx, await _payment_notices(tx, events))
+
+    async def shipped(self, tx: AsyncConnection, events: Sequence[Event[ShipmentChanged]]) -> Hook:
+        arrived = [each.data.pledge_id for each in events if each.data.pledge_id and each.data.status == "DELIVERED"]
+        await engagements.close_by_id(tx, arrived)
+        wanted = [notice for each in events for notice in _shipment_notices(each)]
+        return self._hook(await engagements.notify_owners(tx, self._deps, wanted))
+
+    async def returned(self, tx: AsyncConnection, events: Sequence[Event[ReturnChanged]]) -> Hook:
+        return await self._notify(tx, [each for each in map(_return_notice, events) if each is not None])
+
+    async def settled(self, tx: AsyncConnection, events: Sequence[Event[PayoutCompleted]]) -> Hook:
+        return await self._notify(tx, await _payout_notices(tx, events))
+
+    async def accounts_wanted(self, tx: AsyncConnection, events: Sequence[Event[PayoutAccountRequested]]) -> Hook:
+        await announce_accounts(tx, sorted({event.data.partner_id for event in events}))
+        return self._deps.wake
+
+    async def backed(self, tx: AsyncConnection, events: Sequence[Event[BackerTold]]) -> Hook:
+        return await self._notify(tx, [_project_notice(event) for event in events])
 
 
 def _engagement(
