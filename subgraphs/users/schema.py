@@ -22,7 +22,7 @@ from subgraphs.users.enums import NotificationChannel, NotificationType, Partner
 from subgraphs.users.loaders import Context
 from subgraphs.users.models import applications, notifications, sessions, users
 from subgraphs.users.payloads import account_payload, application_payload, auth_payload
-from subgraphs.users.service import accounts, avatars, partners, passwords, people
+from subgraphs.users.service import accounts, avatars, partners, passwords, people, withdrawal
 from subgraphs.users.service import notifications as inbox
 from subgraphs.users.service import sessions as session_service
 from subgraphs.users.service.deps import Device
@@ -182,7 +182,7 @@ class Mutation(SocialMutation, AvatarMutation):
     ) -> AccountPayload:
         context = info.context
         return await account_payload(
-            context, accounts.withdraw(context.deps, context.identity, password or None, reason or None)
+            context, withdrawal.withdraw(context.deps, context.identity, password or None, reason or None)
         )
 
     @strawberry.mutation
