@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 CHUNK = 500
 OVERLAP = 3
 """Each transaction is looked at so many times: one that was under way is seen again."""
+FIRST_AFTER_SECONDS = 600.0
+"""From the start of the process, whose end comes sooner than the next time if it is deployed anew each day: what was
+under way when the last one ended is settled by then."""
 AHEAD = timedelta(minutes=1)
 """How far the provider's clock may be ahead of ours."""
 
@@ -70,9 +73,9 @@ class Reconciler:
         self._every = timedelta(hours=settings.reconcile_hours)
 
     async def run(self) -> None:
-        """Reconcile each time the hours set have passed, until cancelled."""
+        """Reconcile soon, then each time the hours set have passed, until cancelled."""
         every = self._every.total_seconds()
-        await asyncio.sleep(every)  # what was under way when the process ended is settled first
+        await asyncio.sleep(min(every, FIRST_AFTER_SECONDS))
         await repeat("payments.reconciler", self.reconcile, every=every)
 
     async def reconcile(self) -> list[Difference]:

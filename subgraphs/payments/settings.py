@@ -56,7 +56,10 @@ class Settings(BaseSettings):
     )
     deposit_hours: int = Field(default=72, ge=1, le=2160, description="Hours that a virtual account takes deposits.")
     reconcile_hours: float = Field(
-        default=24.0, gt=0, description="Pause between two comparisons with the provider's transactions, in hours."
+        default=24.0,
+        gt=0,
+        description="Pause between two comparisons with the provider's transactions, in hours; the first is ten "
+        "minutes after the start.",
     )
     commission_basis_points: int = Field(
         default=1000, ge=0, le=10_000, description="Commission on a seller's line, frozen at the sale (1000: 10 %)."

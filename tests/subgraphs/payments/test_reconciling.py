@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, update
 
 from subgraphs.kit.ids import new_ulid
+from subgraphs.kit.workers import Worker, running
+from subgraphs.payments import reconciling
 from subgraphs.payments.models import ledger, payments
 from subgraphs.payments.reconciling import DifferenceKind as Kind
 from tests.subgraphs.payments.conftest import World, request
@@ -88,3 +91,17 @@ async def test_more_differences_than_one_statement_takes(world: World, buyer: st
         )
     )
     assert (await world.payment_of((await world.rows(payments))[0]["payable_id"]))["attend_at"] is not None
+
+
+async def test_a_process_that_lives_for_less_than_the_pause_reconciles_too(
+    world: World, buyer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that is deployed anew each morning the books would never be compared."""
+    number = await paid(world, buyer)
+    await forget(world, number, status="ABORTED", captured=0, captures=0)
+    monkeypatch.setattr(reconciling, "FIRST_AFTER_SECONDS", 0.0)
+    asked = asyncio.Event()
+    monkeypatch.setattr(world.service.reconciler, "_ask", asked.set)
+    async with running([Worker("reconciler", world.service.reconciler.run)]), asyncio.timeout(5):
+        await asked.wait()
+    assert (await world.rows(payments))[0]["attend_at"] is not None
