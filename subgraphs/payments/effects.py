@@ -191,8 +191,10 @@ class Effects:
                 return due
             return self._now + timedelta(seconds=self.pause(before["tries"]))
         if decision.status is PaymentStatus.WAITING_FOR_DEPOSIT:
-            waited = (self._now - before["created_at"]).total_seconds()
-            return self._now + timedelta(seconds=max(self._settings.deposit_look_seconds, waited))
+            pause, waited = self._settings.deposit_look_seconds, self._now - before["created_at"]
+            later: datetime = self._now + max(timedelta(seconds=pause), waited)
+            over: datetime | None = before["account_due_at"]
+            return later if over is None or over <= self._now else min(later, over + timedelta(seconds=pause))
         if decision.status in UNPAID and not decision.changed:
             return before["attend_at"] if decision.status is not PaymentStatus.READY else None
         return None

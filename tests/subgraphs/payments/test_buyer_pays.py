@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -274,3 +275,15 @@ async def test_an_account_that_waits_is_closed_by_a_cancellation(world: World, b
     assert found is not None
     assert found.status == "CANCELED"
     assert await world.audit() == []
+
+
+async def test_an_account_is_looked_at_when_its_time_is_over(world: World, buyer: str) -> None:
+    """And not only after twice the time, as the pauses between two looks grow."""
+    wanted = request(buyer, None)
+    await world.tell(wanted)
+    await issue(world, buyer, wanted.order_id)
+    for hours in (30, 31):
+        await world.work(later=hours * 3600)
+    row = await world.payment_of(wanted.order_id)
+    assert row["status"] == "WAITING_FOR_DEPOSIT"
+    assert row["account_due_at"] < row["attend_at"] < row["account_due_at"] + timedelta(minutes=5)
