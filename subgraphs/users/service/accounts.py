@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -197,7 +198,7 @@ async def recover_id(deps: Deps, email: str, device: Device) -> None:
     """
 
     async def send(tx: AsyncConnection, row: AnyRow) -> None:
-        since = row.created_at.date().isoformat()
+        since = row.created_at.astimezone(ZoneInfo(row.time_zone)).date().isoformat()
         letter = letters.account_letter("RECOVER_ID", row.locale, masked=domain.mask_email(row.email), since=since)
         await mail.queue(tx, [mail.Draft("RECOVER_ID", row.email, letter)], deps.now())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -136,6 +137,13 @@ async def test_a_forgotten_id_is_sent_masked(world: World) -> None:
     body = (await world.mails("buyer@example.com"))[0]["body"]
     assert "bu***@example.com" in body
     assert "buyer@example.com" not in body
+
+
+async def test_the_day_of_joining_is_that_of_the_members_zone(world: World) -> None:
+    world.clock.at = datetime(2026, 11, 20, 16, tzinfo=UTC)
+    await world.register("buyer@example.com")
+    await world.ask('mutation { accountIdRecover(email: "buyer@example.com") { userErrors { code } } }')
+    assert "가입일: 2026-11-21" in (await world.mails("buyer@example.com"))[0]["body"]
 
 
 async def test_an_account_is_changed_and_announced(world: World) -> None:
