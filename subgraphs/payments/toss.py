@@ -24,6 +24,7 @@ from subgraphs.payments.transport import NoAnswer, Response, Send
 
 T = TypeVar("T")
 
+CURRENCY = "KRW"
 JOURNAL_PAGE = 5000
 
 
@@ -63,13 +64,14 @@ class Failure(_Struct, frozen=True, kw_only=True):
 
 
 class TossPayment(_Struct, frozen=True, kw_only=True):
-    """Its Payment object. Amounts are in won."""
+    """Its Payment object. Amounts are in ``currency``, which is the won wherever we are asked to pay."""
 
     payment_key: str
     order_id: str
     status: str
     total_amount: int
     balance_amount: int
+    currency: str = CURRENCY
     approved_at: datetime | None = None
     card: Card | None = None
     virtual_account: VirtualAccount | None = None
@@ -102,6 +104,8 @@ class TossPayment(_Struct, frozen=True, kw_only=True):
         return domain.Absent()  # READY, IN_PROGRESS: the window is open, nothing was executed
 
     def _captured(self) -> domain.Verdict:
+        if self.currency != CURRENCY:
+            return Unclear(f"captured in {self.currency}")
         if self.approved_at is None:
             return Unclear("DONE without approvedAt")
         kind, summary = self._method()

@@ -168,6 +168,14 @@ def test_a_refusal_is_final_only_when_the_provider_says_so(status: int, code: st
     assert isinstance(toss_refusals.read(status, code), kind)
 
 
+@pytest.mark.parametrize(("currency", "kind"), [("KRW", Captured), ("USD", Unclear), ("VND", Unclear)])
+def test_as_many_of_another_currency_are_not_the_price(currency: str, kind: type) -> None:
+    """The window in the browser was opened with it: somebody is to look at that."""
+    about = {"payment_key": "key", "order_id": "D-1", "status": "DONE", "total_amount": AMOUNT, "balance_amount": 0}
+    paid = toss.TossPayment(**about, currency=currency, approved_at=NOW)
+    assert isinstance(paid.verdict(), kind)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"message":"no"}'])
 @pytest.mark.parametrize("status", [400, 404, 408, 500])
 def test_an_answer_that_is_not_the_providers_is_no_refusal(status: int, body: bytes) -> None:
