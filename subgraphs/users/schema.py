@@ -53,6 +53,8 @@ T = TypeVar("T")
 
 POLL_SECONDS = 10.0
 MAX_SEARCH = 100
+LATE = timedelta(minutes=1)
+"""A notification may be committed so long after the time that it carries: longer than any transaction takes."""
 
 
 @strawberry.type
@@ -292,16 +294,17 @@ class Subscription:
 
 
 async def _received(context: Context, user_id: str) -> AsyncIterator[Notification]:
-    since = context.deps.now() - timedelta(seconds=1)
-    seen = {row.id for row in await _newer(context, user_id, since)}
+    since = context.deps.now()
+    seen = {row.id for row in await _newer(context, user_id, since - LATE)}
     # Closed here and not by the garbage collector: an ended stream listens to nothing.
     async with aclosing(_hints(context, f"notifications:{user_id}")) as hints:
         async for _ in hints:
             if not await _session_lives(context):
                 return
-            for row in await _newer(context, user_id, since):
-                if row.id not in seen:
-                    seen.add(row.id)
+            looked, rows = context.deps.now(), await _newer(context, user_id, since - LATE)
+            told, seen, since = seen, {row.id for row in rows}, looked
+            for row in rows:
+                if row.id not in told:
                     yield notification_of(row)
 
 

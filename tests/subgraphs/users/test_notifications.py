@@ -17,6 +17,7 @@ from messaging.events.funding import PledgeReserved
 from messaging.events.orders import OrderPlaced, ReturnChanged
 from messaging.events.payments import PaymentAwaitingDeposit, PaymentCanceled, PaymentCaptured, PaymentFailed
 from subgraphs.kit.ids import global_id, new_ulid
+from subgraphs.users import schema as graph
 from subgraphs.users.app import MIGRATIONS
 from subgraphs.users.models import dead_letters, deliveries, mails, notifications, waiting_notices
 from subgraphs.users.service import engagements
@@ -291,6 +292,33 @@ async def test_a_notification_is_received_live_and_the_stream_ends_with_the_sess
         with pytest.raises(StopAsyncIteration):
             await ending
     assert not world.changes.board.topics
+
+
+async def test_a_long_stream_reads_what_is_new_and_not_all_since_it_began(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is told once, and the stream of a day costs at its end what it cost at its beginning."""
+    member, read = await world.member(), list[int]()
+    newer = graph._newer
+
+    async def counted(*given: Any) -> Any:
+        rows = await newer(*given)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(graph, "_newer", counted)
+    query = "subscription { notificationReceived { id } }"
+    stream = aiter(world.subgraph.endpoint.subscribe(query, None, None, world.headers(member)))
+    task, told = await listening(stream, world, f"notifications:{member.id}"), set()
+    for _ in range(4):
+        world.clock.pass_(minutes=5)
+        await world.tell(captured(world, member.id, new_ulid()))
+        async with asyncio.timeout(5):
+            told.add((await task)["data"]["notificationReceived"]["id"])
+        task = asyncio.ensure_future(anext(stream))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (len(told), max(read)) == (4, 2), "the last one and the new one"
 
 
 async def test_nobody_listens_without_being_logged_in(world: World) -> None:
