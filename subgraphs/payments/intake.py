@@ -14,7 +14,7 @@ from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
 from messaging.events.orders import OrderLineFacts, OrderPlaced, PaymentCancelRequested, PaymentRequested
-from messaging.events.payments import PaymentCanceled
+from messaging.events.payments import PaymentCanceled, PaymentFailed
 from messaging.events.users import PartnerChanged
 from subgraphs.kit.copies import keep
 from subgraphs.kit.ids import new_ulid
@@ -50,7 +50,7 @@ class Intake:
         Of those to be charged, ``room`` at most are claimed for the caller, who begins them after the commit; a worker
         finds the others.
         """
-        wanted = {each.order_id: each for each in facts}
+        wanted = {each.order_id: each for each in facts if each.amount > 0}
         held = await self._noted(tx, wanted)
         known = {row["payable_id"]: row for row in await payments_of_orders(tx, list(wanted))}
         usable = await self._methods(tx, [each for id, each in wanted.items() if id not in known])
@@ -65,6 +65,7 @@ class Intake:
                 if len(jobs) < room and row["attend_at"] is not None:
                     jobs.append(self._claimed(row, usable[row["payment_method_id"]], effects, now))
             effects.events += answer(row)
+        effects.events += [_nothing_to_pay(each) for each in facts if each.amount <= 0]
         await insert_rows(tx, payments, opened)
         await effects.write(tx)
         return jobs
@@ -296,6 +297,17 @@ def _order(fact: OrderPlaced | PaymentRequested) -> Row:
         total=fact.total if isinstance(fact, OrderPlaced) else fact.amount,
         currency=fact.currency,
         payment_method_id=getattr(fact, "payment_method_id", None),
+    )
+
+
+def _nothing_to_pay(request: PaymentRequested) -> PaymentFailed:
+    return PaymentFailed(
+        payment_id="",
+        payable_type=ORDER,
+        payable_id=request.order_id,
+        payer_id=request.buyer_id,
+        code="INVALID",
+        message="There is nothing to pay.",
     )
 
 

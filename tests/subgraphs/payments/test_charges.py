@@ -59,6 +59,20 @@ async def test_the_provider_is_asked_only_for_what_is_news(world: World, buyer: 
     assert ((await world.payment_of(wanted.order_id))["attend_at"] is not None) is asked
 
 
+async def test_an_order_that_costs_nothing_is_answered_and_others_are_paid(world: World, buyer: str) -> None:
+    """There is nothing to charge, and it would be asked for again and again if nobody answered."""
+    card = await world.card(buyer)
+    free, other = request(buyer, card, 0), request(buyer, card)
+    await world.tell(free)
+    await world.tell(other, free)
+    await world.work()
+    assert {(each.payable_id, each.code) for each in await world.told(PaymentFailed)} == {(free.order_id, "INVALID")}
+    assert [each.payable_id for each in await world.told(PaymentCaptured)] == [other.order_id]
+    await world.tell(PaymentCancelRequested(order_id=free.order_id, reason="failed"))
+    assert [each.payable_id for each in await world.told(PaymentCanceled)] == [free.order_id]
+    assert await world.audit() == []
+
+
 async def test_a_repeated_request_is_answered_again_and_charged_once(world: World, buyer: str) -> None:
     wanted = request(buyer, await world.card(buyer))
     await world.tell(wanted)
