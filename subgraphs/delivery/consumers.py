@@ -50,8 +50,8 @@ def handlers(now: Callable[[], datetime]) -> Mapping[type[EventData], Handler]:
         DeliveryCancelRequested: cancel_requested,
         OrderPlaced: order_placed,
         OrderPaid: order_paid,
-        PledgeReserved: pledge_reserved,
-        PledgeCanceled: pledge_canceled,
+        PledgeReserved: pledges_changed,
+        PledgeCanceled: pledges_changed,
         PartnerChanged: partner_changed,
         UserChanged: user_changed,
     }
@@ -84,34 +84,18 @@ async def order_paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
         await tx.execute(_PAID, paid)
 
 
-async def pledge_reserved(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    await keep(
-        tx,
-        pledge_copies,
-        [event.data for event in events],
-        lambda data: {
-            "pledge_id": data.pledge_id,
-            "version": data.version,
-            "backer_id": data.backer_id,
-            "address_id": data.shipping_address_id,
-            "canceled": False,
-        },
-    )
+async def pledges_changed(tx: AsyncConnection, events: Sequence[Event[PledgeReserved | PledgeCanceled]]) -> None:
+    await keep(tx, pledge_copies, [event.data for event in events], _pledge)
 
 
-async def pledge_canceled(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    await keep(
-        tx,
-        pledge_copies,
-        [event.data for event in events],
-        lambda data: {
-            "pledge_id": data.pledge_id,
-            "version": data.version,
-            "backer_id": data.backer_id,
-            "address_id": None,
-            "canceled": True,
-        },
-    )
+def _pledge(data: PledgeReserved | PledgeCanceled) -> dict[str, Any]:
+    return {
+        "pledge_id": data.pledge_id,
+        "version": data.version,
+        "backer_id": data.backer_id,
+        "address_id": data.shipping_address_id if isinstance(data, PledgeReserved) else None,
+        "canceled": isinstance(data, PledgeCanceled),
+    }
 
 
 async def partner_changed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
