@@ -18,11 +18,9 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Dialect,
-    Result,
     String,
     Table,
     Text,
-    TextClause,
     bindparam,
     insert,
     text,
@@ -34,6 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from db.prepared import Prepared
 from db.sqlite import writer_of
 
 Row = Mapping[str, Any]
@@ -72,20 +71,14 @@ async def update_rows(
         )
 
 
-def as_dicts(found: Result[Any]) -> list[dict[str, Any]]:
-    """The rows as dictionaries."""
-    names = tuple(found.keys())
-    return [dict(zip(names, row, strict=True)) for row in found]
-
-
 async def insert_new_keys(tx: AsyncConnection, table: Table, keys: Sequence[str], same: Row) -> int:
     """Insert rows that differ in their key only (``same``: all the rest), unless they are there; how many (PostgreSQL
     and SQLite). A row that another transaction is inserting is waited for."""
-    return (await tx.execute(_keyed(table, tx.dialect.name, tuple(same)), {"keys": keys, **same})).rowcount
+    return await _keyed(table, tx.dialect.name, tuple(same)).change(tx, keys=keys, **same)
 
 
 @cache
-def _keyed(table: Table, dialect: str, same: tuple[str, ...]) -> TextClause:
+def _keyed(table: Table, dialect: str, same: tuple[str, ...]) -> Prepared:
     (key,) = table.primary_key.columns
     each = "value FROM json_each(:keys) WHERE true" if dialect == "sqlite" else "unnest(:keys)"
     given = ", ".join(f":{name}" for name in same)
@@ -93,7 +86,7 @@ def _keyed(table: Table, dialect: str, same: tuple[str, ...]) -> TextClause:
     types = [bindparam(name, type_=table.c[name].type) for name in same]
     statement = text(f"INSERT INTO {table.name} ({', '.join(same)}, {key.name}) {rows} ON CONFLICT DO NOTHING")
     bound = statement.bindparams(bindparam("keys", type_=_Values(key.type)), *types)
-    return bound.execution_options(**_ROWCOUNT)
+    return Prepared(bound.execution_options(**_ROWCOUNT))
 
 
 class _Statement(NamedTuple):

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Dialect, Row, Select, event
-from sqlalchemy.dialects.sqlite.base import SQLiteDialect
-from sqlalchemy.engine import result_tuple
+from sqlalchemy import ColumnElement, Row, Select, event
 
 from db.bulk import among
+from db.prepared import OnSqlite
 from db.session import Database
 from db.sqlite import STEPS_HERE
 
@@ -34,73 +33,34 @@ class Read:
 
     def __init__(self, query: Select[Any]) -> None:
         self._query = query
+        self._quick = True
 
     async def rows(self, database: Database, **values: Any) -> Sequence[Row[Any]]:
         """The rows for these values of the parameters. Raises what a statement in ``Database.read`` raises."""
-        if database.dialect == "sqlite" and self._here.quick:
-            found = self._here.run(_CONNECTIONS.get(database) or await _connect(database), values)
+        if database.dialect == "sqlite" and self._quick:
+            found = self._at_once(_CONNECTIONS.get(database) or await _connect(database), values)
             if found is not None:
                 return found
         async with database.read() as connection:
             return list(await connection.execute(self._query, values))
 
+    def _at_once(self, connection: _Connection, values: dict[str, Any]) -> Sequence[Row[Any]] | None:
+        """None: it was not quick, or SQLite could not, now; it is to be asked the usual way."""
+        here = self._on_sqlite
+        try:
+            return here.as_rows(connection.ask(here.text, here.parameters(values)))
+        except sqlite3.OperationalError as error:
+            self._quick = error.sqlite_errorname != "SQLITE_INTERRUPT"
+            return None
+
     @cached_property
-    def _here(self) -> _Statement:
-        return _Statement(self._query)
+    def _on_sqlite(self) -> OnSqlite:
+        return OnSqlite(self._query)
 
 
 def by_key(query: Select[Any], key: ColumnElement[Any]) -> Read:
     """The rows of ``query`` that have one of the KEYS in this column, and which of them (``KEY``)."""
     return Read(query.add_columns(key.label(KEY)).where(among(key, KEYS)))
-
-
-class _Statement:
-    """A read as SQLite's driver takes it: its text, and what parameters and columns are made with."""
-
-    def __init__(self, query: Select[Any]) -> None:
-        compiled = query.compile(dialect=_DIALECT)
-        given = {name: None for name, each in compiled.binds.items() if each.required}
-        state = compiled.construct_expanded_state(given)
-        names = state.positiontup or ()
-        processes = {name: _process(each.type, "bind_processor") for name, each in compiled.binds.items()}
-        processes |= {name: process for name, process in state.processors.items() if name not in processes}
-        columns = query.selected_columns.items()
-        made = [(at, _process(column.type, "result_processor", None)) for at, (_, column) in enumerate(columns)]
-        self.quick = True
-        self._text = state.statement
-        self._parameters = [
-            (name if name in given else None, processes.get(name), state.parameters[name]) for name in names
-        ]
-        self._row = result_tuple([name for name, _ in columns])
-        self._convert = [(at, process) for at, process in made if process is not None]
-
-    def run(self, connection: _Connection, values: dict[str, Any]) -> list[Row[Any]] | None:
-        """None: it was not quick, or SQLite could not, now; it is to be asked the usual way."""
-        parameters = []
-        for name, process, value in self._parameters:
-            if name is not None:
-                value = values[name]
-            parameters.append(value if process is None else process(value))
-        try:
-            found = connection.ask(self._text, parameters)
-        except sqlite3.OperationalError as error:
-            self.quick = error.sqlite_errorname != "SQLITE_INTERRUPT"
-            return None
-        if self._convert:
-            found = [self._converted(row) for row in found]
-        return [self._row(row) for row in found]
-
-    def _converted(self, row: Sequence[Any]) -> list[Any]:
-        values = list(row)
-        for at, process in self._convert:
-            values[at] = process(values[at])
-        return values
-
-
-def _process(type_: Any, kind: str, *more: Any) -> Callable[[Any], Any] | None:
-    """What makes a value of this type into one of the driver's, or back."""
-    process: Callable[[Any], Any] | None = getattr(type_.dialect_impl(_DIALECT), kind)(_DIALECT, *more)
-    return process
 
 
 class _Connection(sqlite3.Connection):
@@ -118,7 +78,6 @@ class _Connection(sqlite3.Connection):
         return self._calls > 1
 
 
-_DIALECT: Dialect = SQLiteDialect(paramstyle="qmark")
 _CONNECTIONS: WeakKeyDictionary[Database, _Connection] = WeakKeyDictionary()
 
 

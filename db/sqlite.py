@@ -70,15 +70,25 @@ class WriterConnection(sqlite3.Connection):
         elif self.in_transaction:
             in_thread(self.commit)
 
-    def run_many(self, sql: str, rows: Sequence[Any]) -> int:
-        """A statement for each of the rows, past SQLAlchemy, which would do no more than count them; how many rows it
-        changed. Raises SQLAlchemy's errors."""
+    def run(self, sql: str, parameters: Sequence[Any]) -> tuple[list[Any], int]:
+        """A statement past SQLAlchemy: its rows, and how many it changed. Raises SQLAlchemy's errors."""
         cursor = super().cursor()
         try:
-            cursor.executemany(sql, rows)
+            return cursor.execute(sql, parameters).fetchall(), cursor.rowcount
         except sqlite3.Error as error:
-            raise DBAPIError.instance(sql, (), error, sqlite3.Error, hide_parameters=True) from error
-        return cursor.rowcount
+            raise _as_sqlalchemys(error, sql) from error
+
+    def run_many(self, sql: str, rows: Sequence[Any]) -> int:
+        """The same for each of the rows, where SQLAlchemy would do no more than count them."""
+        cursor = super().cursor()
+        try:
+            return cursor.executemany(sql, rows).rowcount
+        except sqlite3.Error as error:
+            raise _as_sqlalchemys(error, sql) from error
+
+
+def _as_sqlalchemys(error: sqlite3.Error, sql: str) -> BaseException:
+    return DBAPIError.instance(sql, (), error, sqlite3.Error, hide_parameters=True)
 
 
 class ReaderConnection(sqlite3.Connection):

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import telemetry
 from db.bulk import among
 from db.failpoints import failpoint
+from db.prepared import Prepared
 from db.session import Database
 from db.statements import skip_locked
 from db.waiting import until
@@ -183,28 +184,29 @@ class Relay:
             # One process owns the file: a lease found at the start is that of a process that died.
             await tx.execute(update(outbox).where(unpublished).values(leased_until=None))
         if confirmed:
-            await tx.execute(self._mark, {"ids": sorted(confirmed), "b_now": now})
+            await self._mark.change(tx, ids=sorted(confirmed), b_now=now)
         if refused:
             await self._lease_until(tx, refused, now + timedelta(seconds=self._pause()))
         if not wanted:
             return []
-        rows: Sequence[Row[Any]] = (await tx.execute(self._claim, {"now": now, "wanted": wanted})).all()
+        rows = await self._claim.rows(tx, now=now, wanted=wanted)
         if rows:
             await self._lease_until(tx, [row.id for row in rows], now + self._lease)
         return rows
 
     async def _lease_until(self, tx: AsyncConnection, ids: Iterable[str], until: datetime | None) -> None:
-        await tx.execute(self._lease_these, {"ids": sorted(ids), "b_until": until})
+        await self._lease_these.change(tx, ids=sorted(ids), b_until=until)
 
     def _prepare(self) -> None:
         """The statements of every step, made once."""
         outbox = self._outbox
         among_these = among(outbox.c.id, "ids")
-        self._mark = update(outbox).where(among_these).values(published_at=bindparam("b_now"))
-        self._lease_these = update(outbox).where(among_these).values(leased_until=bindparam("b_until"))
+        self._mark = Prepared(update(outbox).where(among_these).values(published_at=bindparam("b_now")))
+        self._lease_these = Prepared(update(outbox).where(among_these).values(leased_until=bindparam("b_until")))
         free = or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= bindparam("now"))
         query = select(*(outbox.c[name] for name in COLUMNS)).where(outbox.c.published_at.is_(None), free)
-        self._claim = skip_locked(query.order_by(*self._order()).limit(bindparam("wanted", type_=Integer())))
+        these = query.order_by(*self._order()).limit(bindparam("wanted", type_=Integer()))
+        self._claim = Prepared(skip_locked(these))
 
     def _order(self) -> list[Column[Any]]:
         """By position, said so that each database reads only the first rows of the index, and locks only those.
@@ -263,7 +265,7 @@ class Relay:
 
         async def settle(tx: AsyncConnection) -> None:
             if confirmed:
-                await tx.execute(self._mark, {"ids": sorted(confirmed), "b_now": datetime.now(UTC)})
+                await self._mark.change(tx, ids=sorted(confirmed), b_now=datetime.now(UTC))
             if rest:
                 await self._lease_until(tx, rest, None)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
 from db.failpoints import failpoint
+from db.prepared import Prepared
 from db.statements import insert_ignore
 from messaging.consumer import Handler
 from messaging.envelope import Event
@@ -72,16 +73,16 @@ async def order_placed(tx: AsyncConnection, events: Sequence[Event[Any]]) -> Non
 
 
 _BARE = select(deliveries.c.order_id).where(among(deliveries.c.order_id, "ids"), deliveries.c.buyer_id.is_(None))
-_PAID = (
+_PAID = Prepared(
     update(deliveries).where(among(deliveries.c.order_id, "ids"), deliveries.c.buyer_id.is_not(None)).values(paid=True)
 )
 
 
 async def order_paid(tx: AsyncConnection, events: Sequence[Event[Any]]) -> None:
-    paid = {"ids": sorted({event.data.order_id for event in events})}
-    if (await tx.execute(_PAID, paid)).rowcount < len(paid["ids"]):
+    paid = sorted({event.data.order_id for event in events})
+    if await _PAID.change(tx, ids=paid) < len(paid):
         await order_placed(tx, events)  # it is the first that is heard of some of the orders
-        await tx.execute(_PAID, paid)
+        await _PAID.change(tx, ids=paid)
 
 
 async def pledges_changed(tx: AsyncConnection, events: Sequence[Event[PledgeReserved | PledgeCanceled]]) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import MetaData, Row, Text, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, insert_rows, update_rows
+from db.prepared import Prepared
 from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.delivery import DeliveryAccepted, DeliveryCanceled, DeliveryRejected
@@ -82,34 +83,35 @@ async def cancel(tx: AsyncConnection, requests: Sequence[DeliveryCancelRequested
     ]
 
 
-_LOCK = (
+_LOCK = Prepared(
     select(deliveries.c.order_id, deliveries.c.state, deliveries.c.reason)
     .where(among(deliveries.c.order_id, "ids"))
     .order_by(deliveries.c.order_id)
     .with_for_update()
 )
-_HOMES = select(addresses.c.id, addresses.c.user_id, type_coerce(addresses.c.parcel, Text()), addresses.c.remote).where(
-    among(addresses.c.id, "ids"), addresses.c.deleted_at.is_(None)
+_HOMES = Prepared(
+    select(addresses.c.id, addresses.c.user_id, type_coerce(addresses.c.parcel, Text()), addresses.c.remote).where(
+        among(addresses.c.id, "ids"), addresses.c.deleted_at.is_(None)
+    )
 )
 
 
 async def _lock(tx: AsyncConnection, buyers: Mapping[str, str | None]) -> Rows:
     """The orders' rows, made if need be, held until the commit; in one order, so that nobody waits in a circle."""
-    order_ids = {"ids": sorted(buyers)}
-    found = {row.order_id: row for row in await tx.execute(_LOCK, order_ids)}
-    missing = [order_id for order_id in order_ids["ids"] if order_id not in found]
+    order_ids = sorted(buyers)
+    found = {row.order_id: row for row in await _LOCK.rows(tx, ids=order_ids)}
+    missing = [order_id for order_id in order_ids if order_id not in found]
     if not missing:
         return found
     new = {"paid": False, "finished": False}
     await insert_ignore(tx, deliveries, [{"order_id": each, "buyer_id": buyers[each], **new} for each in missing])
-    return {row.order_id: row for row in await tx.execute(_LOCK, order_ids)}
+    return {row.order_id: row for row in await _LOCK.rows(tx, ids=order_ids)}
 
 
 async def _homes(tx: AsyncConnection, address_ids: Sequence[str]) -> dict[str, Home]:
     if not address_ids:
         return {}
-    rows = (await tx.execute(_HOMES, {"ids": sorted(set(address_ids))})).all()
-    return {id: Home._make(home) for id, *home in rows}
+    return {id: Home._make(home) for id, *home in await _HOMES.rows(tx, ids=sorted(set(address_ids)))}
 
 
 def _is_theirs(home: Home | None, buyer_id: str) -> bool:

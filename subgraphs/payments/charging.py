@@ -17,8 +17,9 @@ from sqlalchemy import Integer, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
-from db.bulk import among, as_dicts
+from db.bulk import among
 from db.failpoints import failpoint
+from db.prepared import Prepared
 from db.session import Database
 from db.statements import skip_locked
 from subgraphs.kit.workers import Alarm, repeat
@@ -157,7 +158,7 @@ class Charger:
 
     async def _claim(self, tx: AsyncConnection, limit: int) -> list[Job]:
         now = self._now()
-        rows = as_dicts(await tx.execute(_DUE, {"now": now, "provider": self._provider.name, "room": limit}))
+        rows = await _DUE.dicts(tx, now=now, provider=self._provider.name, room=limit)
         if not rows:
             return []
         # A charge that nobody has begun has no calls.
@@ -168,7 +169,7 @@ class Charger:
         until = now + timedelta(seconds=self._settings.lease_seconds)
         for status in {row["status"] for row in rows}:
             ids = [row["id"] for row in rows if row["status"] == status]
-            await tx.execute(_TAKE, {"ids": ids, "b_status": status, "b_until": until})
+            await _TAKE.change(tx, ids=ids, b_status=status, b_until=until)
         await effects.write(tx)
         return await _with_cards(tx, jobs, self._provider.name)
 
@@ -353,38 +354,40 @@ def _code(verdict: Verdict) -> str | None:
     return code and code[:100]
 
 
-_DUE = skip_locked(
-    select(
-        *(
-            payments.c[name]
-            for name in (
-                "id",
-                "status",
-                "tries",
-                "cancel_requested",
-                "payment_method_id",
-                "provider_order_id",
-                "order_name",
-                "amount",
-                "provider_key",
-                "account_bank",
-                "account_holder",
+_DUE = Prepared(
+    skip_locked(
+        select(
+            *(
+                payments.c[name]
+                for name in (
+                    "id",
+                    "status",
+                    "tries",
+                    "cancel_requested",
+                    "payment_method_id",
+                    "provider_order_id",
+                    "order_name",
+                    "amount",
+                    "provider_key",
+                    "account_bank",
+                    "account_holder",
+                )
             )
         )
+        .where(payments.c.attend_at <= bindparam("now"), payments.c.provider == bindparam("provider"))
+        .order_by(payments.c.attend_at)
+        .limit(bindparam("room", type_=Integer()))
     )
-    .where(payments.c.attend_at <= bindparam("now"), payments.c.provider == bindparam("provider"))
-    .order_by(payments.c.attend_at)
-    .limit(bindparam("room", type_=Integer()))
 )
-_TAKE = (
+_TAKE = Prepared(
     update(payments)
     .where(among(payments.c.id, "ids"))
     .values(status=bindparam("b_status"), attend_at=bindparam("b_until"), tries=payments.c.tries + 1)
 )
-_CALLS = (
+_CALLS = Prepared(
     select(attempts).where(among(attempts.c.payment_id, "ids"), attempts.c.refund_id.is_(None)).order_by(attempts.c.id)
 )
-_CARDS = (
+_CARDS = Prepared(
     select(
         methods.c.id,
         methods.c.billing_key_sealed,
@@ -397,7 +400,7 @@ _CARDS = (
 
 async def _calls(tx: AsyncConnection, payment_ids: Sequence[str]) -> dict[str, list[Row]]:
     calls: dict[str, list[Row]] = {}
-    for row in as_dicts(await tx.execute(_CALLS, {"ids": payment_ids})):
+    for row in await _CALLS.dicts(tx, ids=payment_ids):
         calls.setdefault(row["payment_id"], []).append(row)
     return calls
 
@@ -406,7 +409,7 @@ async def _with_cards(tx: AsyncConnection, jobs: Sequence[Job], provider: str) -
     ids = {job.payment["payment_method_id"] for job in jobs if job.payment["payment_method_id"]}
     if not ids:
         return list(jobs)
-    cards = {row.id: row for row in await tx.execute(_CARDS, {"ids": sorted(ids), "provider": provider})}
+    cards = {row.id: row for row in await _CARDS.rows(tx, ids=sorted(ids), provider=provider)}
     return [
         replace(job, billing_key_sealed=card.billing_key_sealed, customer_key=card.customer_key)
         if (card := cards.get(job.payment["payment_method_id"]))

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import among, as_dicts, insert_rows, update_rows
+from db.bulk import among, insert_rows, update_rows
+from db.prepared import Prepared
 from messaging.events import EventData
 from messaging.events.payments import (
     PaymentAwaitingDeposit,
@@ -303,7 +304,7 @@ def told(row: Mapping[str, Any], what: Told) -> EventData:
     return PaymentCanceled(**about, refunded=row["refunded"], currency=row["currency"])
 
 
-_LOCK = (
+_LOCK = Prepared(
     select(
         *(
             payments.c[name]
@@ -336,7 +337,7 @@ _LOCK = (
     .order_by(payments.c.id)
     .with_for_update()
 )
-_BEING_REFUNDED = (
+_BEING_REFUNDED = Prepared(
     select(refunds.c.payment_id, func.sum(refunds.c.amount))
     .where(among(refunds.c.payment_id, "ids"), refunds.c.status == RefundStatus.PENDING.value)
     .group_by(refunds.c.payment_id)
@@ -346,7 +347,7 @@ _BEING_REFUNDED = (
 async def locked(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Row]:
     """Payments by id, as far as decisions about them need, locked until the transaction ends, in one order for all
     who lock."""
-    return {row["id"]: row for row in as_dicts(await tx.execute(_LOCK, {"ids": ids}))}
+    return {row["id"]: row for row in await _LOCK.dicts(tx, ids=ids)}
 
 
 async def being_refunded(tx: AsyncConnection, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -354,4 +355,4 @@ async def being_refunded(tx: AsyncConnection, rows: Mapping[str, Mapping[str, An
     ids = [id for id, row in rows.items() if row["captured"]]
     if not ids:
         return {}
-    return {id: int(total) for id, total in await tx.execute(_BEING_REFUNDED, {"ids": ids})}
+    return {id: int(total) for id, total in await _BEING_REFUNDED.rows(tx, ids=ids)}

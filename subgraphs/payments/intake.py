@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import among, as_dicts, insert_rows
+from db.bulk import among, insert_rows
+from db.prepared import Prepared
 from db.statements import insert_ignore
 from messaging.events import EventData
 from messaging.events.funding import PledgeCanceled, PledgeReserved
@@ -184,7 +185,7 @@ class Intake:
         ids = {each.payment_method_id for each in requests if each.payment_method_id}
         if not ids:
             return {}
-        return {row["id"]: row for row in as_dicts(await tx.execute(_METHODS, {"ids": sorted(ids)}))}
+        return {row["id"]: row for row in await _METHODS.dicts(tx, ids=sorted(ids))}
 
     def _open(
         self, request: PaymentRequested, payable: Mapping[str, Any], usable: Mapping[str, Row], now: datetime
@@ -322,7 +323,7 @@ def _never_charged(order_id: str, payable: Mapping[str, Any]) -> PaymentCanceled
 
 
 _CUSTOMER = select(customers.c.customer_key).where(customers.c.user_id == methods.c.user_id).scalar_subquery()
-_METHODS = (
+_METHODS = Prepared(
     select(
         *(methods.c[name] for name in ("id", "user_id", "provider", "status", "issuer", "masked_number")),
         methods.c.billing_key_sealed,
@@ -332,27 +333,26 @@ _METHODS = (
     .order_by(methods.c.id)
     .with_for_update()
 )
-_HOLD = (
+_HOLD = Prepared(
     select(payables.c.id, payables.c.owner_id, payables.c.currency, payables.c.cancel_requested_at)
     .where(payables.c.type == bindparam("b_type"), among(payables.c.id, "ids"))
     .order_by(payables.c.id)
     .with_for_update()
 )
-_OF_ORDERS = (
+_THEIRS = (
     select(payments)
     .where(payments.c.payable_type == ORDER, among(payments.c.payable_id, "ids"), payments.c.purpose == PURCHASE)
     .order_by(payments.c.id)
 )
-_OF_ORDERS_LOCKED = _OF_ORDERS.with_for_update()
+_OF_ORDERS = Prepared(_THEIRS)
+_OF_ORDERS_LOCKED = Prepared(_THEIRS.with_for_update())
 
 
 async def _hold(tx: AsyncConnection, type: str, ids: Sequence[str]) -> dict[str, Row]:
     """The payables' copies, locked: a request and its cancellation never miss each other."""
-    found = await tx.execute(_HOLD, {"b_type": type, "ids": ids})
-    return {row["id"]: row for row in as_dicts(found)}
+    return {row["id"]: row for row in await _HOLD.dicts(tx, b_type=type, ids=ids)}
 
 
 async def payments_of_orders(tx: AsyncConnection, order_ids: Sequence[str], *, lock: bool = False) -> list[Row]:
     """The purchases' payments of these orders."""
-    found = await tx.execute(_OF_ORDERS_LOCKED if lock else _OF_ORDERS, {"ids": order_ids})
-    return as_dicts(found)
+    return await (_OF_ORDERS_LOCKED if lock else _OF_ORDERS).dicts(tx, ids=order_ids)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.batching import GroupCommit
 from db.bulk import among
+from db.prepared import Prepared
 from db.reads import Read, by_key
 from db.session import Database
 from messaging.events.orders import RefundRequested
@@ -50,21 +51,23 @@ __all__ = ["ADMIN_SCOPES", "Account", "Service", "announce"]
 
 ADMIN_SCOPES = frozenset({"payments:read", "orders:read", "refunds:write"})
 """Holders of any of these see every payment."""
-_HINTED = select(
-    *(
-        payments.c[name]
-        for name in (
-            "id",
-            "provider_order_id",
-            "status",
-            "amount",
-            "captured",
-            "refunded",
-            "attend_at",
-            "account_secret_sealed",
+_HINTED = Prepared(
+    select(
+        *(
+            payments.c[name]
+            for name in (
+                "id",
+                "provider_order_id",
+                "status",
+                "amount",
+                "captured",
+                "refunded",
+                "attend_at",
+                "account_secret_sealed",
+            )
         )
-    )
-).where(among(payments.c.provider_order_id, "order_ids"))
+    ).where(among(payments.c.provider_order_id, "order_ids"))
+)
 _PAYMENTS = by_key(select(payments), payments.c.id)
 _REFUNDS = by_key(select(refunds), refunds.c.id)
 _METHODS = by_key(select(methods), methods.c.id)
@@ -222,8 +225,7 @@ class Service:
     async def _by_provider_order(self, order_ids: Collection[str]) -> dict[str, Any]:
         # By the connection that has just written most of them: on SQLite it has their pages at hand.
         async with self._database.transaction() as tx:
-            found = await tx.execute(_HINTED, {"order_ids": order_ids})
-            return {row.provider_order_id: row for row in found}
+            return {row.provider_order_id: row for row in await _HINTED.rows(tx, order_ids=order_ids)}
 
     def _is_old_news(self, row: Any) -> bool:
         """Whether "paid" is said of what is known to be paid, or of what a worker is charging at this moment."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.base import table_of
 from db.bulk import among, update_rows
 from db.failpoints import failpoint
+from db.prepared import Prepared
 from db.statements import insert_ignore, upsert
 from messaging.consumer import Handler
 from messaging.envelope import Event
@@ -220,12 +221,11 @@ async def shipping_profile_changed(tx: AsyncConnection, events: Sequence[Event[S
     )
 
 
-_PRODUCTS_OF = select(VARIANT.c.id, VARIANT.c.product_id).where(among(VARIANT.c.id, "variants"))
+_PRODUCTS_OF = Prepared(select(VARIANT.c.id, VARIANT.c.product_id).where(among(VARIANT.c.id, "variants")))
 
 
 async def _products_of(tx: AsyncConnection, variant_ids: Iterable[str]) -> dict[str, str]:
-    wanted = {"variants": sorted(set(variant_ids))}
-    return {row.id: row.product_id for row in await tx.execute(_PRODUCTS_OF, wanted)}
+    return {row.id: row.product_id for row in await _PRODUCTS_OF.rows(tx, variants=sorted(set(variant_ids)))}
 
 
 async def _remember_purchases(

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
+from db.prepared import Prepared
 from messaging.events.products import ProductChanged, VariantChanged
 from messaging.outbox import record
 from subgraphs.products.domain import ProductStatus
@@ -36,7 +37,7 @@ _JOINED = VARIANT.join(PRODUCT, PRODUCT.c.id == VARIANT.c.product_id).outerjoin(
 )
 
 
-_PURCHASABLE = select(VARIANT.c.id, purchasable()).select_from(_JOINED).where(among(VARIANT.c.id, "variants"))
+_PURCHASABLE = Prepared(select(VARIANT.c.id, purchasable()).select_from(_JOINED).where(among(VARIANT.c.id, "variants")))
 """What can be bought is a column, not a condition: SQLite would begin with all products that are published."""
 
 
@@ -45,7 +46,7 @@ async def purchasable_variants(tx: AsyncConnection, variant_ids: Iterable[str]) 
     wanted = sorted(set(variant_ids))
     found: set[str] = set()
     for start in range(0, len(wanted), CHUNK):
-        rows = (await tx.execute(_PURCHASABLE, {"variants": wanted[start : start + CHUNK]})).all()
+        rows = await _PURCHASABLE.rows(tx, variants=wanted[start : start + CHUNK])
         found |= {variant for variant, good in rows if good}
     return found
 

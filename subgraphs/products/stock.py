@@ -20,6 +20,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, insert_rows
+from db.prepared import Prepared
 from db.statements import claim_keys, skip_locked
 from messaging.events import EventData
 from messaging.events.orders import ReservationRequest
@@ -242,32 +243,34 @@ async def open_reservations(
 
 
 _ASKED = among(RESERVATION.c.order_id, "orders")
-_LOCK = (
+_LOCK = Prepared(
     select(RESERVATION.c.order_id, RESERVATION.c.state).where(_ASKED).order_by(RESERVATION.c.order_id).with_for_update()
 )
-_DECIDED = (
+_DECIDED = Prepared(
     select(RESERVATION.c.order_id, RESERVATION.c.state, RESERVATION.c.shortages, RESERVATION.c.expires_at)
     .where(_ASKED)
     .order_by(RESERVATION.c.order_id)
     .with_for_update()
 )
-_LINES = (
+_LINES = Prepared(
     select(LINE.c.order_id, LINE.c.variant_id, LINE.c.quantity)
     .where(among(LINE.c.order_id, "orders"))
     .order_by(LINE.c.order_id, LINE.c.variant_id)
 )
-_SET_STATE = update(RESERVATION).where(_ASKED).values(state=bindparam("b_state"), updated_at=bindparam("b_now"))
+_SET_STATE = Prepared(
+    update(RESERVATION).where(_ASKED).values(state=bindparam("b_state"), updated_at=bindparam("b_now"))
+)
 
 
 async def lock_reservations(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, str]:
     """The states of those that exist, locked until the transaction ends."""
-    return dict((await tx.execute(_LOCK, {"orders": sorted(set(orders))})).all())
+    return dict(tuple(row) for row in await _LOCK.rows(tx, orders=sorted(set(orders))))
 
 
 async def decided(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, Decided]:
     """Of reservations that were there before what answers their requests again, locked."""
     wanted = sorted(orders)
-    return {row.order_id: row for row in await tx.execute(_DECIDED, {"orders": wanted})} if wanted else {}
+    return {row.order_id: row for row in await _DECIDED.rows(tx, orders=wanted)} if wanted else {}
 
 
 def _in_state(states: Mapping[str, str], *which: ReservationState) -> list[str]:
@@ -280,7 +283,7 @@ async def _lines(tx: AsyncConnection, orders: Iterable[str]) -> dict[str, dict[s
     if not wanted:
         return {}
     lines: dict[str, dict[str, int]] = defaultdict(dict)
-    for order_id, variant, quantity in (await tx.execute(_LINES, {"orders": wanted})).all():
+    for order_id, variant, quantity in await _LINES.rows(tx, orders=wanted):
         lines[order_id][variant] = quantity
     return lines
 
@@ -297,7 +300,7 @@ async def add_lines(tx: AsyncConnection, orders: Sequence[Wanted]) -> None:
 async def _set_state(tx: AsyncConnection, orders: Iterable[str], state: ReservationState, now: datetime) -> None:
     wanted = list(orders)
     if wanted:
-        await tx.execute(_SET_STATE, {"orders": wanted, "b_state": state.value, "b_now": now})
+        await _SET_STATE.change(tx, orders=wanted, b_state=state.value, b_now=now)
 
 
 async def refuse(tx: AsyncConnection, short: Mapping[str, Mapping[str, int]], now: datetime) -> None:

@@ -15,6 +15,8 @@ from sqlalchemy import ColumnElement, Text, Update, bindparam, case, select, tex
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, insert_rows
+from db.prepared import Prepared
+from db.sqlite import writer_of
 from subgraphs.kit.ids import new_ulid
 from subgraphs.products.domain import StockMovementType
 from subgraphs.products.models import StockLevel, StockMovement
@@ -56,7 +58,7 @@ class Change(NamedTuple):
 
 
 _NOTHING = Level()
-_LOCK = (
+_LOCK = Prepared(
     select(LEVEL.c.variant_id, LEVEL.c.on_hand, LEVEL.c.reserved, LEVEL.c.allocated)
     .where(among(LEVEL.c.variant_id, "variants"))
     .order_by(LEVEL.c.variant_id)
@@ -69,7 +71,7 @@ async def lock_levels(tx: AsyncConnection, variant_ids: Iterable[str]) -> dict[s
     wanted = sorted(set(variant_ids))
     levels: dict[str, Level] = {}
     for start in range(0, len(wanted), CHUNK):
-        for variant, *units in (await tx.execute(_LOCK, {"variants": wanted[start : start + CHUNK]})).all():
+        for variant, *units in await _LOCK.rows(tx, variants=wanted[start : start + CHUNK]):
             levels[variant] = Level._make(units)
     return levels
 
@@ -117,11 +119,12 @@ _MOVE_ONE = (
 
 async def _move(tx: AsyncConnection, deltas: Mapping[str, Level], now: datetime) -> int:
     """Change the levels by ``deltas``; how many could be."""
-    if tx.dialect.name == "sqlite":
+    writer = writer_of(tx)
+    if writer is not None:
         process = _UPDATED_AT.dialect_impl(tx.dialect).bind_processor(tx.dialect)
         at = process(now) if process else now
         rows = [(*delta, at, variant) for variant, delta in deltas.items()]
-        return (await tx.exec_driver_sql(_MOVE_ONE, rows, {"preserve_rowcount": True})).rowcount
+        return writer.run_many(_MOVE_ONE, rows)
     if tx.dialect.name == "postgresql":
         given = orjson.dumps([(variant, *delta) for variant, delta in deltas.items()]).decode()
         return (await tx.execute(_MOVE_MANY, {"deltas": given, "now": now})).rowcount

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import vault
 from db.bulk import among, insert_rows
+from db.prepared import Prepared
 from db.session import Database
 from db.statements import skip_locked
 from subgraphs.kit.ids import new_ulid
@@ -84,17 +85,22 @@ def _sealed(column: Any) -> Any:
     return type_coerce(column, Text()).label(column.name)
 
 
-_DUE = skip_locked(
-    select(mails.c.id, mails.c.attempts, mails.c.subject, _sealed(mails.c.recipient), _sealed(mails.c.body))
-    .where(mails.c.status == "QUEUED", mails.c.next_attempt_at <= bindparam("now"))
-    .order_by(mails.c.next_attempt_at, mails.c.id)
-    .limit(BATCH)
+_DUE = Prepared(
+    skip_locked(
+        select(mails.c.id, mails.c.attempts, mails.c.subject, _sealed(mails.c.recipient), _sealed(mails.c.body))
+        .where(mails.c.status == "QUEUED", mails.c.next_attempt_at <= bindparam("now"))
+        .order_by(mails.c.next_attempt_at, mails.c.id)
+        .limit(BATCH)
+    )
 )
 _THESE = among(mails.c.id, "ids")
-_LEASE = update(mails).where(_THESE).values(next_attempt_at=bindparam("b_until"), attempts=mails.c.attempts + 1)
-_SETTLE = update(mails).where(_THESE).values(status=bindparam("b_status"), sent_at=bindparam("b_at"))
-_SETTLE_AND_ERASE = _SETTLE.values(body=None)
-_SETTLE_DELIVERIES = (
+_LEASE = Prepared(
+    update(mails).where(_THESE).values(next_attempt_at=bindparam("b_until"), attempts=mails.c.attempts + 1)
+)
+_SETTLING = update(mails).where(_THESE).values(status=bindparam("b_status"), sent_at=bindparam("b_at"))
+_SETTLE = Prepared(_SETTLING)
+_SETTLE_AND_ERASE = Prepared(_SETTLING.values(body=None))
+_SETTLE_DELIVERIES = Prepared(
     update(deliveries)
     .where(among(deliveries.c.mail_id, "ids"))
     .values(status=bindparam("b_status"), sent_at=bindparam("b_at"))
@@ -135,9 +141,9 @@ class Mailer:
 
     async def _lease(self, tx: AsyncConnection) -> Sequence[AnyRow]:
         now = self._now()
-        rows: Sequence[AnyRow] = (await tx.execute(_DUE, {"now": now})).all()
+        rows = await _DUE.rows(tx, now=now)
         if rows:
-            await tx.execute(_LEASE, {"ids": [row.id for row in rows], "b_until": now + LEASE})
+            await _LEASE.change(tx, ids=[row.id for row in rows], b_until=now + LEASE)
         return rows
 
     async def _settle(self, tx: AsyncConnection, outcomes: _Outcomes) -> None:
@@ -148,9 +154,9 @@ class Mailer:
         dead = [row.id for row, _ in refused if row.attempts + 1 >= ATTEMPTS]
         for ids, status in ((sent, "SENT"), (dead, "FAILED")):
             if ids:
-                settled = {"ids": ids, "b_status": status, "b_at": now if status == "SENT" else None}
-                await tx.execute(_SETTLE if self._keep_bodies else _SETTLE_AND_ERASE, settled)
-                await tx.execute(_SETTLE_DELIVERIES, settled)
+                settle = _SETTLE if self._keep_bodies else _SETTLE_AND_ERASE
+                for each in (settle, _SETTLE_DELIVERIES):
+                    await each.change(tx, ids=ids, b_status=status, b_at=now if status == "SENT" else None)
         for row in untried:
             await tx.execute(
                 update(mails).where(mails.c.id == row.id).values(next_attempt_at=now, attempts=row.attempts)

@@ -133,7 +133,7 @@ async def test_what_is_not_quick_is_asked_the_usual_way_from_then_on(on_sqlite: 
         with statements_of(on_sqlite) as statements:
             assert [row.found for row in await read.rows(on_sqlite, most=most)] == [most]
     assert len(statements) == 1
-    assert not read._here.quick
+    assert not read._quick
 
 
 async def test_a_quick_read_stays_quick_however_often_it_is_asked(on_sqlite: Database) -> None:
@@ -141,7 +141,7 @@ async def test_a_quick_read_stays_quick_however_often_it_is_asked(on_sqlite: Dat
     read = by_key(select(THINGS), THINGS.c.parent)
     for _ in range(2 * reads.STEPS_HERE // 100):
         await read.rows(on_sqlite, keys=["p0", "p1", "p2"])
-    assert read._here.quick
+    assert read._quick
 
 
 async def test_a_file_that_another_holds_is_waited_for_the_usual_way(
@@ -156,7 +156,7 @@ async def test_a_file_that_another_holds_is_waited_for_the_usual_way(
     with monkeypatch.context() as patch:
         patch.setattr(reads._Connection, "ask", busy)
         assert len(await OF_PARENT.rows(on_sqlite, keys=["p0"])) == 7
-    assert OF_PARENT._here.quick, "it was not slow"
+    assert OF_PARENT._quick, "it was not slow"
 
 
 async def test_a_wrong_statement_fails_as_it_does_the_usual_way(on_sqlite: Database) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import event
 
 from db import reads
 from db.session import Database
+from db.sqlite import WriterConnection
 
 
 @contextmanager
@@ -27,10 +28,15 @@ def statements_of(database: Database) -> Iterator[list[str]]:
             seen.append(text)
         return quick(connection, text, parameters)
 
+    def write(connection: WriterConnection, sql: str, parameters: Any) -> Any:
+        seen.append(sql)
+        return prepared(connection, sql, parameters)
+
     engines = {database._writer.sync_engine, database._reader.sync_engine}
-    quick = reads._Connection.ask
+    quick, prepared = reads._Connection.ask, WriterConnection.run
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reads._Connection, "ask", ask)
+        patch.setattr(WriterConnection, "run", write)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", note)
         try:

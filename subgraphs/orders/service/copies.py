@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, select
+from sqlalchemy import Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
+from db.prepared import Prepared
 from messaging.events.delivery import AddressChanged, ShippingProfileChanged
 from messaging.events.payments import PaymentMethodChanged
 from messaging.events.products import VariantChanged
@@ -85,14 +86,13 @@ async def by_id(tx: AsyncConnection, table: Table, ids: Iterable[str]) -> dict[s
     if not wanted:
         return {}
     (key,) = table.primary_key.columns
-    found = await tx.execute(_by_id(table), {"ids": wanted})
-    return {getattr(row, key.name): row for row in found}
+    return {getattr(row, key.name): row for row in await _by_id(table).rows(tx, ids=wanted)}
 
 
 @cache
-def _by_id(table: Table) -> Select[Any]:
+def _by_id(table: Table) -> Prepared:
     (key,) = table.primary_key.columns
-    return select(table).where(among(key, "ids"))
+    return Prepared(select(table).where(among(key, "ids")))
 
 
 def _variant(row: Row[Any]) -> Variant:

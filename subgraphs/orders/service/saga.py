@@ -11,10 +11,11 @@ from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, Table, Update, bindparam, select, update
+from sqlalchemy import Row, Table, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
+from db.prepared import Prepared
 from db.statements import skip_locked
 from messaging import outbox
 from messaging.events import EventData
@@ -144,7 +145,7 @@ _NEEDED = (
     *("id", "number", "buyer_id", "claim_id", "status", "currency", "total", "payment_method_id", "address_id"),
     *("fulfillment_status", "cancel_reason"),
 )
-_LOCK = (
+_LOCK = Prepared(
     select(*[models.orders.c[name] for name in _NEEDED])
     .add_columns(*[models.sagas.c[name] for name in ("ending", "progress", "ask_again_at", "give_up_at")])
     .add_columns(*[models.sagas.c[name + more] for name in _COLUMN.values() for more in ("", "_attempts")])
@@ -159,7 +160,7 @@ async def _lock(tx: AsyncConnection, order_ids: Iterable[str]) -> dict[str, _Cas
     ids = sorted(order_ids)
     if not ids:
         return {}
-    return {row.id: _Case(row, saga_of(row)) for row in await tx.execute(_LOCK, {"ids": ids})}
+    return {row.id: _Case(row, saga_of(row)) for row in await _LOCK.rows(tx, ids=ids)}
 
 
 def _apply(case: _Case, news: News, now: datetime) -> None:
@@ -232,12 +233,13 @@ async def _write(tx: AsyncConnection, table: Table, key: Any, changes: Mapping[s
             alike[tuple(columns.items())].append(order_id)
     for columns_and_values, order_ids in alike.items():
         values = {f"new_{name}": value for name, value in columns_and_values}
-        await tx.execute(_update(table, key, tuple(dict(columns_and_values))), {"ids": order_ids, **values})
+        await _update(table, key, tuple(dict(columns_and_values))).change(tx, ids=order_ids, **values)
 
 
 @cache
-def _update(table: Table, key: Any, names: tuple[str, ...]) -> Update:
-    return update(table).where(among(key, "ids")).values({name: bindparam(f"new_{name}") for name in names})
+def _update(table: Table, key: Any, names: tuple[str, ...]) -> Prepared:
+    statement = update(table).where(among(key, "ids"))
+    return Prepared(statement.values({name: bindparam(f"new_{name}") for name in names}))
 
 
 async def _tell(tx: AsyncConnection, cases: Iterable[_Case]) -> list[EventData]:

@@ -10,6 +10,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
+from db.prepared import Prepared
 from messaging.events import EventData
 from messaging.events.orders import (
     DeliveryCancelRequested,
@@ -39,7 +40,7 @@ async def events_for(tx: AsyncConnection, told: Sequence[tuple[Row[Any], Ask, st
     return [_event(order, ask, reason, lines[order.id]) for order, ask, reason in told]
 
 
-_LINES = (
+_LINES = Prepared(
     select(models.order_lines)
     .where(among(models.order_lines.c.order_id, "ids"))
     .order_by(models.order_lines.c.order_id, models.order_lines.c.position)
@@ -51,7 +52,7 @@ async def lines_of(tx: AsyncConnection, order_ids: Iterable[str]) -> defaultdict
     found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     wanted = sorted(set(order_ids))
     if wanted:
-        for row in await tx.execute(_LINES, {"ids": wanted}):
+        for row in await _LINES.rows(tx, ids=wanted):
             found[row.order_id].append(row)
     return found
 

@@ -13,9 +13,10 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Integer, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.bulk import among, as_dicts, insert_rows
+from db.bulk import among, insert_rows
 from db.failpoints import failpoint
 from db.ids import first_ulid_at
+from db.prepared import Prepared
 from db.session import Database
 from subgraphs.kit.ids import new_ulid
 from subgraphs.kit.workers import repeat
@@ -60,7 +61,7 @@ class Bookkeeper:
         """One batch; whether there may be more."""
         position = await held_position(tx, NAME)
         horizon = first_ulid_at(self._now() - timedelta(seconds=self._settings.bookkeeping_delay_seconds))
-        new = as_dicts(await tx.execute(_NEW, {"after": position, "before": horizon, "batch": BATCH}))
+        new = await _NEW.dicts(tx, after=position, before=horizon, batch=BATCH)
         if not new:
             return False
         last = new[-1]["id"]
@@ -91,19 +92,19 @@ class _Books:
     async def of(cls, tx: AsyncConnection, new: Sequence[Row], tax_basis_points: int) -> _Books:
         """With what is known of the payments before these bookings."""
         books = cls(tax_basis_points)
-        paid = {"ids": sorted({row["payment_id"] for row in new})}
-        books._orders = {id: order for id, type, order in await tx.execute(_PAID, paid) if type == _ORDER}
-        for row in as_dicts(await tx.execute(_LINES, {"ids": sorted(set(books._orders.values()))})):
+        paid = sorted({row["payment_id"] for row in new})
+        books._orders = {id: order for id, type, order in await _PAID.rows(tx, ids=paid) if type == _ORDER}
+        for row in await _LINES.dicts(tx, ids=sorted(set(books._orders.values()))):
             books._lines[row["order_id"]].append(row)
-        of_lines = {"ids": [row["order_line_id"] for rows in books._lines.values() for row in rows]}
-        for id, rate, tax, gross, fee, fee_tax in await tx.execute(_HELD, of_lines):
+        lines = [row["order_line_id"] for rows in books._lines.values() for row in rows]
+        for id, rate, tax, gross, fee, fee_tax in await _HELD.rows(tx, ids=lines):
             books._held[id] = Earning(int(gross), int(fee), int(fee_tax))
             books._terms[id] = Terms(rate, tax)
         ids = {row["id"] for row in new}
-        for id, payment_id, amount in await tx.execute(_BALANCES, paid | {"last": new[-1]["id"]}):
+        for id, payment_id, amount in await _BALANCES.rows(tx, ids=paid, last=new[-1]["id"]):
             books._balance[payment_id] += 0 if id in ids else int(amount)
         named = [row["reference"] for row in new if row["booking"] == Booking.REFUND.value]
-        for refund_id, line_id, amount in await tx.execute(_NAMED, {"ids": named}) if named else ():
+        for refund_id, line_id, amount in await _NAMED.rows(tx, ids=named) if named else ():
             books._named[refund_id][line_id] = amount
         return books
 
@@ -197,16 +198,18 @@ def _in_order(booking: Mapping[str, str]) -> tuple[int, int, str]:
 
 
 # By its ids alone: an index of bookings would be gone through from its beginning each time.
-_NEW = (
+_NEW = Prepared(
     select(ledger)
     .where(ledger.c.id > bindparam("after"), ledger.c.id < bindparam("before"), ledger.c.account == BUYERS)
     .order_by(ledger.c.id)
     .limit(bindparam("batch", type_=Integer()))
 )
-_PAID = select(payments.c.id, payments.c.payable_type, payments.c.payable_id).where(among(payments.c.id, "ids"))
-_LINES = select(commissions).where(among(commissions.c.order_id, "ids")).order_by(commissions.c.order_line_id)
+_PAID = Prepared(
+    select(payments.c.id, payments.c.payable_type, payments.c.payable_id).where(among(payments.c.id, "ids"))
+)
+_LINES = Prepared(select(commissions).where(among(commissions.c.order_id, "ids")).order_by(commissions.c.order_line_id))
 _RATES = (seller_entries.c.order_line_id, seller_entries.c.basis_points, seller_entries.c.tax_basis_points)
-_HELD = (
+_HELD = Prepared(
     select(
         *_RATES,
         *(func.sum(each) for each in (seller_entries.c.gross, seller_entries.c.commission, seller_entries.c.tax)),
@@ -214,9 +217,13 @@ _HELD = (
     .where(among(seller_entries.c.order_line_id, "ids"))
     .group_by(*_RATES)
 )
-_BALANCES = select(ledger.c.id, ledger.c.payment_id, ledger.c.credit - ledger.c.debit).where(
-    among(ledger.c.payment_id, "ids"), ledger.c.account == BUYERS, ledger.c.id <= bindparam("last")
+_BALANCES = Prepared(
+    select(ledger.c.id, ledger.c.payment_id, ledger.c.credit - ledger.c.debit).where(
+        among(ledger.c.payment_id, "ids"), ledger.c.account == BUYERS, ledger.c.id <= bindparam("last")
+    )
 )
-_NAMED = select(refund_lines.c.refund_id, refund_lines.c.order_line_id, refund_lines.c.amount).where(
-    among(refund_lines.c.refund_id, "ids")
+_NAMED = Prepared(
+    select(refund_lines.c.refund_id, refund_lines.c.order_line_id, refund_lines.c.amount).where(
+        among(refund_lines.c.refund_id, "ids")
+    )
 )

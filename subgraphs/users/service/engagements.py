@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among
+from db.prepared import Prepared
 from db.statements import insert_ignore
 from subgraphs.users.models import AnyRow, engagements, waiting_notices
 from subgraphs.users.service.deps import Deps
@@ -41,12 +42,12 @@ async def close_by_id(tx: AsyncConnection, ids: Sequence[str]) -> None:
     await tx.execute(update(engagements).where(engagements.c.id.in_(ids)).values(closed=True))
 
 
-_KNOWN = select(engagements).where(among(engagements.c.id, "ids"))
+_KNOWN = Prepared(select(engagements).where(among(engagements.c.id, "ids")))
 
 
 async def known(tx: AsyncConnection, ids: Sequence[str]) -> Mapping[str, AnyRow]:
     """What is known of these orders and pledges."""
-    return {row.id: row for row in await tx.execute(_KNOWN, {"ids": ids})}
+    return {row.id: row for row in await _KNOWN.rows(tx, ids=ids)}
 
 
 class OwnersNotice(NamedTuple):
@@ -66,7 +67,7 @@ async def notify_owners(tx: AsyncConnection, deps: Deps, wanted: Sequence[Owners
     return await notify(tx, deps, [_notice(each, owners) for each in wanted if each.engagement_id in owners])
 
 
-_READY = (
+_READY = Prepared(
     select(waiting_notices)
     .select_from(waiting_notices.join(engagements, engagements.c.id == waiting_notices.c.engagement_id))
     .limit(100)
@@ -76,7 +77,7 @@ _READY = (
 
 async def release_waiting(tx: AsyncConnection, deps: Deps) -> list[str]:
     """Notify those whose order or pledge has become known. Who got something new."""
-    rows = (await tx.execute(_READY)).all()
+    rows = await _READY.rows(tx)
     if not rows:
         return []
     ready = [OwnersNotice(row.event_id, row.type, row.engagement_id, tuple(row.facts["subject"])) for row in rows]

@@ -10,6 +10,7 @@ from sqlalchemy import case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import among, insert_rows
+from db.prepared import Prepared
 from db.statements import insert_ignore, upsert
 from subgraphs.kit.errors import Rejected
 from subgraphs.kit.identity import Identity
@@ -39,14 +40,16 @@ class Notice(NamedTuple):
 
 _NEW = select(notifications.c.id).where(among(notifications.c.id, "ids"))
 _VERIFIED = users.c.email_verified_at.is_not(None)
-_READERS = select(
-    users.c.id,
-    users.c.locale,
-    case((_VERIFIED, users.c.email)).label("email"),  # an address that is not confirmed may be a stranger's
-    users.c.email_index,
-).where(among(users.c.id, "ids"), users.c.deleted_at.is_(None))
-_WANTED = select(preferences.c.user_id, preferences.c.type, preferences.c.channels).where(
-    among(preferences.c.user_id, "ids")
+_READERS = Prepared(
+    select(
+        users.c.id,
+        users.c.locale,
+        case((_VERIFIED, users.c.email)).label("email"),  # an address that is not confirmed may be a stranger's
+        users.c.email_index,
+    ).where(among(users.c.id, "ids"), users.c.deleted_at.is_(None))
+)
+_WANTED = Prepared(
+    select(preferences.c.user_id, preferences.c.type, preferences.c.channels).where(among(preferences.c.user_id, "ids"))
 )
 
 
@@ -77,12 +80,12 @@ async def notify(tx: AsyncConnection, deps: Deps, notices: Sequence[Notice]) -> 
 
 
 async def _readers(tx: AsyncConnection, user_ids: set[str]) -> dict[str, AnyRow]:
-    return {row.id: row for row in await tx.execute(_READERS, {"ids": sorted(user_ids)})}
+    return {row.id: row for row in await _READERS.rows(tx, ids=sorted(user_ids))}
 
 
 async def _wanted(tx: AsyncConnection, notices: Sequence[Notice]) -> dict[tuple[str, str], Sequence[str]]:
-    wanted = {"ids": sorted({notice.recipient_id for notice in notices})}
-    return {(row.user_id, row.type): row.channels for row in await tx.execute(_WANTED, wanted)}
+    ids = sorted({notice.recipient_id for notice in notices})
+    return {(row.user_id, row.type): row.channels for row in await _WANTED.rows(tx, ids=ids)}
 
 
 def _row(notice: Notice, locale: str, now: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from subgraphs.kit.ids import new_ulid
 from tests.subgraphs.payments.settling.conftest import BALANCE, CLOSE, OPERATOR, PAY, TRIAL, Market, Seller, amounts
-from tests.subgraphs.products.test_graph import count_statements
+from tests.support.statements import statements_of
 
 LIST = """query($from: Date!, $to: Date!, $partner: ID, $first: Int, $after: String) {
   settlements(from: $from, to: $to, partnerId: $partner, first: $first, after: $after) {
@@ -61,8 +61,9 @@ async def test_settlements_by_key_cost_the_same_statements_however_many(
     numbers = []
     for ids in ([two[0][1]], [two[0][1], two[1][1]]):
         given = [{"__typename": "Settlement", "id": id} for id in ids]
-        asked = market.ask(BY_KEY, r=given)
-        numbers.append(await count_statements(market.world.database, asked))
+        with statements_of(market.world.database) as statements:
+            await market.ask(BY_KEY, r=given)
+        numbers.append(len(statements))
     assert numbers == [1, 1]
 
 
