@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import orjson
 import structlog
-from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.failpoints import failpoint
@@ -208,18 +208,19 @@ class Refunder:
 def _is_next() -> ColumnElement[bool]:
     """Whether it is the refund of its payment to be made now: the one that was begun or, if none was, the oldest."""
     other = refunds.alias("other")
-    first = and_(other.c.id < refunds.c.id, ~_begun(refunds.c.id))
+    first = and_(other.c.id < refunds.c.id, ~_begun(refunds))
     return ~exists().where(
         other.c.payment_id == refunds.c.payment_id,
         other.c.id != refunds.c.id,
         other.c.status == RefundStatus.PENDING.value,
         other.c.attend_at.is_not(None),
-        or_(_begun(other.c.id), first),
+        or_(_begun(other), first),
     )
 
 
-def _begun(refund_id: ColumnElement[str]) -> ColumnElement[bool]:
-    return exists().where(attempts.c.refund_id == refund_id)
+def _begun(refund: FromClause) -> ColumnElement[bool]:
+    # Correlated by name: it stands two deep.
+    return exists().where(attempts.c.refund_id == refund.c.id).correlate(refund)
 
 
 async def _finish(tx: AsyncConnection, attempt_id: str, answer: Answer, now: datetime) -> None:

@@ -159,6 +159,21 @@ async def test_refunds_of_a_payment_are_made_one_at_a_time(
     assert await world.audit() == []
 
 
+async def test_of_two_refunds_of_a_payment_the_older_is_begun(world: World, buyer: str) -> None:
+    """Whatever refunds of other payments were made before."""
+    await world.tell(returned((await paid(world, buyer)).order_id))
+    await world.work()
+    order = await paid(world, buyer)
+    for amount in (1_000, 2_000):
+        await world.tell(returned(order.order_id, amount))
+    (first,) = await world.database.run(world.service.refunder._claim)
+    assert first.refund["amount"] == 1_000
+    assert await world.database.run(world.service.refunder._claim) == []
+    await world.service.refunder.carry_out(first)
+    (second,) = await world.database.run(world.service.refunder._claim)
+    assert second.refund["amount"] == 2_000
+
+
 async def test_one_refund_that_cannot_be_made_holds_up_no_other(world: World, buyer: str) -> None:
     """A key was lost, say: that refund is tried again, the others of its batch are made."""
     orders = [await paid(world, buyer) for _ in range(3)]
