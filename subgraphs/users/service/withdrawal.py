@@ -73,7 +73,9 @@ async def _obstacles(tx: AsyncConnection, user_id: str) -> list[Rejected]:
         for row in await tx.execute(query.order_by(engagements.c.id).limit(20))
     ]
     seller = select(partners.c.name, partners.c.id).join(partner_members).where(partner_members.c.user_id == user_id)
-    row = (await tx.execute(seller.where(partners.c.status != "CLOSED"))).one_or_none()
+    # Held: of the last two members who withdraw at one moment, the second is the only one left.
+    theirs = seller.where(partners.c.status != "CLOSED").with_for_update(of=partners)
+    row = (await tx.execute(theirs)).one_or_none()
     if row is not None:
         others = select(func.count()).select_from(partner_members).where(partner_members.c.partner_id == row.id)
         if (await tx.execute(others)).scalar_one() == 1:
