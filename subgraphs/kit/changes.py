@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Protocol
 
 import redis.asyncio as redis
@@ -30,7 +30,7 @@ class Changes(Protocol):
     async def tell(self, *topics: str) -> None:
         """Wake everyone who listens to one of the topics. Call it after the commit."""
 
-    def listen(self, *topics: str, at_once: bool = False) -> AsyncIterator[str]:
+    def listen(self, *topics: str, at_once: bool = False) -> AsyncGenerator[str, None]:
         """The topics told from now on. Several tellings of a topic that nobody has fetched yet are one.
 
         ``at_once``: first an empty telling, made when the listener hears; whoever takes a first look then misses
@@ -48,7 +48,7 @@ class InProcessChanges:
         for topic in topics:
             self.board.tell(topic)
 
-    async def listen(self, *topics: str, at_once: bool = False) -> AsyncIterator[str]:
+    async def listen(self, *topics: str, at_once: bool = False) -> AsyncGenerator[str, None]:
         told = self.board.join(topics)
         try:
             if at_once:
@@ -87,7 +87,7 @@ class RedisChanges:
             log.debug("changes.not_told", topics=len(topics))  # a hint only: see above
         return [None] * len(tellings)
 
-    async def listen(self, *topics: str, at_once: bool = False) -> AsyncIterator[str]:
+    async def listen(self, *topics: str, at_once: bool = False) -> AsyncGenerator[str, None]:
         told = self.board.join(topics)
         self._ear.tune()
         try:

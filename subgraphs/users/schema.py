@@ -313,7 +313,7 @@ async def _hints(context: Context, topic: str) -> AsyncGenerator[None, None]:
     topics = [topic]
     if context.identity.session_id:
         topics.append(f"session:{context.identity.session_id}")
-    listener = aiter(context.deps.changes.listen(*topics))
+    listener = context.deps.changes.listen(*topics)
     waiting: asyncio.Future[str] | None = None
     try:
         while True:
@@ -326,6 +326,7 @@ async def _hints(context: Context, topic: str) -> AsyncGenerator[None, None]:
         if waiting is not None:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+        await listener.aclose()
 
 
 async def _newer(context: Context, user_id: str, since: datetime) -> Sequence[Any]:

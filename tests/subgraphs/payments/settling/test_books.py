@@ -164,7 +164,7 @@ async def test_a_pledge_is_no_sellers(market: Market) -> None:
 async def test_nothing_is_read_from_its_beginning_each_time(market: Market) -> None:
     """The plans of what runs every few seconds, or whenever a seller looks, go by an index to what is new."""
     from_when = [
-        (bookkeeper._NEW, "ledger_entry", "id>"),
+        (bookkeeper._NEW._statement, "ledger_entry", "id>"),
         (reading._standings(["x"]), "seller_entry", "partner_id=? AND settlement_id=?"),
         (reading._standings(["x"]), "seller_entry", "settlement_id=?"),
     ]
