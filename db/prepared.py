@@ -6,7 +6,7 @@ results, a greenlet) would cost ten times that: there they keep their text and g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +56,14 @@ class Prepared:
         here = self._on_sqlite
         return writer.run(here.text, here.parameters(values))[1]
 
+    async def change_each(self, tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The same for the values of each of the rows."""
+        writer = writer_of(tx)
+        if writer is None:
+            await tx.execute(self._statement, list(rows))
+        else:
+            writer.run_many(self._on_sqlite.text, [self._on_sqlite.parameters(row) for row in rows])
+
     @cached_property
     def _on_sqlite(self) -> OnSqlite:
         return OnSqlite(self._statement)
@@ -81,7 +89,7 @@ class OnSqlite:
         self._row = result_tuple(self.names)
         self._convert = [(at, process) for at, process in made if process is not None]
 
-    def parameters(self, values: dict[str, Any]) -> list[Any]:
+    def parameters(self, values: Mapping[str, Any]) -> list[Any]:
         """What the driver is given for these values, and for the statement's own."""
         parameters = []
         for name, process, value in self._parameters:

@@ -331,10 +331,10 @@ async def _finish(tx: AsyncConnection, outcomes: Sequence[Outcome], now: datetim
         if outcome.job.attempt is not None
     ]
     if rows:
-        await tx.execute(_FINISH, rows)
+        await _FINISH.change_each(tx, rows)
 
 
-_FINISH = (
+_FINISH = Prepared(
     update(attempts)
     .where(
         attempts.c.id == bindparam("b_id"),
