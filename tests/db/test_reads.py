@@ -27,10 +27,12 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
 from db import reads
 from db.columns import UtcDateTime
 from db.reads import Read, by_key
+from db.refusals import is_no_text
 from db.session import Database
 from tests.support.statements import statements_of
 
@@ -88,6 +90,15 @@ async def test_rows_come_by_key_with_their_types_and_in_order(database: Database
     assert (rows[2].shown, rows[2].at, rows[2].more) == (True, AT, [16])
     assert rows[2]._mapping["place"] == -16
     assert await OF_PARENT.rows(database, keys=[]) == []
+
+
+async def test_a_key_that_the_database_could_not_have_is_nobodys_or_no_text(database: Database) -> None:
+    """PostgreSQL has no U+0000: the error says so, as it does for other statements."""
+    try:
+        assert await OF_PARENT.rows(database, keys=["p1\x00", "p\U0001f6d2"]) == []
+    except DBAPIError as error:
+        assert database.dialect == "postgresql"
+        assert is_no_text(error)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
