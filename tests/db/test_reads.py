@@ -34,6 +34,7 @@ from db.columns import UtcDateTime
 from db.reads import Read, by_key
 from db.refusals import is_no_text
 from db.session import Database
+from subgraphs.kit.rows import ManyRows
 from tests.support.statements import statements_of
 
 METADATA = MetaData()
@@ -93,12 +94,15 @@ async def test_rows_come_by_key_with_their_types_and_in_order(database: Database
 
 
 async def test_a_key_that_the_database_could_not_have_is_nobodys_or_no_text(database: Database) -> None:
-    """PostgreSQL has no U+0000: the error says so, as it does for other statements."""
-    try:
-        assert await OF_PARENT.rows(database, keys=["p1\x00", "p\U0001f6d2"]) == []
-    except DBAPIError as error:
-        assert database.dialect == "postgresql"
-        assert is_no_text(error)
+    """PostgreSQL has no U+0000, and says so as it does for other statements. SQLite's JSON ends a text there: whoever
+    reads by key goes by the rows' own."""
+    keys = ["p1\x00", "p\U0001f6d2"]
+    if database.dialect == "postgresql":
+        with pytest.raises(DBAPIError) as refused:
+            await OF_PARENT.rows(database, keys=keys)
+        assert is_no_text(refused.value)
+    else:
+        assert await ManyRows(database, OF_PARENT).load_many(keys) == [[], []]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
