@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -27,22 +28,30 @@ KEYS = "keys"
 KEY = "loader_key"
 """The column that says which key a row is for."""
 
+SLOW_SECONDS = 1.0
+"""A read that was not quick is not tried for so long, for as many keys: next time there may be less to read."""
+
 
 class Read:
     """A SELECT whose values are bound parameters (``bindparam``, ``among``)."""
 
     def __init__(self, query: Select[Any]) -> None:
         self._query = query
-        self._quick = True
+        self._slow_from = 0
+        self._slow_until = 0.0
 
     async def rows(self, database: Database, **values: Any) -> Sequence[Row[Any]]:
         """The rows for these values of the parameters. Raises what a statement in ``Database.read`` raises."""
-        if database.dialect == "sqlite" and self._quick:
+        if database.dialect == "sqlite" and self.is_quick(len(values.get(KEYS, ()))):
             found = self._at_once(_CONNECTIONS.get(database) or await _connect(database), values)
             if found is not None:
                 return found
         async with database.read() as connection:
             return list(await connection.execute(self._query, values))
+
+    def is_quick(self, keys: int) -> bool:
+        """Whether it is worth trying, for so many keys, on SQLite."""
+        return keys < self._slow_from or time.monotonic() >= self._slow_until
 
     def _at_once(self, connection: _Connection, values: dict[str, Any]) -> Sequence[Row[Any]] | None:
         """None: it was not quick, or SQLite could not, now; it is to be asked the usual way."""
@@ -50,7 +59,9 @@ class Read:
         try:
             return here.as_rows(connection.ask(here.text, here.parameters(values)))
         except sqlite3.OperationalError as error:
-            self._quick = error.sqlite_errorname != "SQLITE_INTERRUPT"
+            if error.sqlite_errorname == "SQLITE_INTERRUPT":
+                self._slow_from = len(values.get(KEYS, ()))
+                self._slow_until = time.monotonic() + SLOW_SECONDS
             return None
 
     @cached_property

@@ -78,6 +78,9 @@ class Shop:
     @contextmanager
     def _more_workers(self) -> Iterator[None]:
         """Workers besides those that ``dure up --split`` has started."""
+        if self.workers == 1:
+            yield
+            return
         provider = f"http://127.0.0.1:{self.environment['DURE_PROVIDER_PORT']}"
         environment = {**self.environment, "DURE_INTERNAL_OFFSET": "0", "DURE_PAYMENTS_PROVIDER_URL": provider}
         children = [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,17 +140,34 @@ async def test_a_read_sees_what_was_committed_before_it(on_sqlite: Database) -> 
         assert [row.place for row in await read.rows(on_sqlite, id="t1")] == [number]
 
 
-async def test_what_is_not_quick_is_asked_the_usual_way_from_then_on(on_sqlite: Database) -> None:
-    """The loop is not held up by it twice."""
+async def test_what_is_not_quick_is_asked_the_usual_way_for_a_while(
+    on_sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop is not held up by it twice in a second; and what was slow for one may be quick for the next."""
     counted = select(literal(1).label("number")).cte(recursive=True)
     more = select(counted.c.number + 1).where(counted.c.number < bindparam("most", type_=Integer))
     counted = counted.union_all(more)
     read = Read(select(func.count().label("found")).select_from(counted))
-    for most in (10, 200_000, 10):
-        with statements_of(on_sqlite) as statements:
-            assert [row.found for row in await read.rows(on_sqlite, most=most)] == [most]
-    assert len(statements) == 1
-    assert not read._quick
+    asked = []
+    ask = reads._Connection.ask
+    monkeypatch.setattr(reads._Connection, "ask", lambda *given: asked.append(given[2][-1]) or ask(*given))  # type: ignore[func-returns-value]
+    for most in (10, 200_000, 11, 200_000):
+        assert [row.found for row in await read.rows(on_sqlite, most=most)] == [most]
+    assert asked == [10, 200_000]
+    monkeypatch.setattr(reads, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + reads.SLOW_SECONDS))
+    assert [row.found for row in await read.rows(on_sqlite, most=12)] == [12]
+    assert asked[2:] == [12]
+
+
+async def test_many_keys_that_are_slow_make_few_no_slower(on_sqlite: Database) -> None:
+    """Nobody slows the others' pages down by asking for a thousand things."""
+    async with on_sqlite.transaction() as tx:
+        await tx.execute(insert(THINGS), [thing(number, parent=f"q{number}") for number in range(100, 3000)])
+    read = by_key(select(THINGS), THINGS.c.parent)
+    keys = [f"q{number}" for number in range(100, 3000)]
+    assert len(await read.rows(on_sqlite, keys=keys)) == len(keys)
+    assert not read.is_quick(len(keys))
+    assert read.is_quick(len(keys) - 1)
 
 
 async def test_a_quick_read_stays_quick_however_often_it_is_asked(on_sqlite: Database) -> None:
@@ -156,7 +175,7 @@ async def test_a_quick_read_stays_quick_however_often_it_is_asked(on_sqlite: Dat
     read = by_key(select(THINGS), THINGS.c.parent)
     for _ in range(2 * reads.STEPS_HERE // 100):
         await read.rows(on_sqlite, keys=["p0", "p1", "p2"])
-    assert read._quick
+    assert read.is_quick(3)
 
 
 async def test_a_file_that_another_holds_is_waited_for_the_usual_way(
@@ -171,7 +190,7 @@ async def test_a_file_that_another_holds_is_waited_for_the_usual_way(
     with monkeypatch.context() as patch:
         patch.setattr(reads._Connection, "ask", busy)
         assert len(await OF_PARENT.rows(on_sqlite, keys=["p0"])) == 7
-    assert OF_PARENT._quick, "it was not slow"
+    assert OF_PARENT.is_quick(1), "it was not slow"
 
 
 async def test_a_wrong_statement_fails_as_it_does_the_usual_way(on_sqlite: Database) -> None:
