@@ -8,7 +8,6 @@ else happens; what turns out not to be quick goes the usual way (``db.sqlite``),
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import ColumnElement, Row, Select, event
 
 from db.bulk import among
+from db.driver import sqlite3
 from db.prepared import OnSqlite
 from db.session import Database
 from db.sqlite import STEPS_HERE

@@ -9,7 +9,6 @@ begun anew in a thread.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -24,6 +23,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
 from sqlalchemy.util.concurrency import await_
+
+from db.driver import sqlite3
 
 T = TypeVar("T")
 
@@ -40,7 +41,15 @@ WRITER_PRAGMAS = ("cache_size=-32768", "wal_autocheckpoint=4000")
 brought into the file."""
 
 
-class WriterConnection(sqlite3.Connection):
+class _Connection(sqlite3.Connection):
+    pragmas: ClassVar[tuple[str, ...]] = ()
+
+    def directly(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute it past SQLAlchemy's cursors, in the thread that calls."""
+        return sqlite3.Connection.cursor(self).execute(sql, parameters)
+
+
+class WriterConnection(_Connection):
     """Transactions begin IMMEDIATE: one writer at a time."""
 
     pragmas: ClassVar[tuple[str, ...]] = WRITER_PRAGMAS
@@ -53,7 +62,7 @@ class WriterConnection(sqlite3.Connection):
         """Take the write lock: at once or, when another process has it, wait for it in a thread."""
         self._changes = self.total_changes
         try:
-            self.execute("BEGIN IMMEDIATE")
+            self.directly("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if not is_busy(error):
                 raise
@@ -61,7 +70,7 @@ class WriterConnection(sqlite3.Connection):
 
     def _wait(self) -> None:
         with _patient(self):
-            self.execute("BEGIN IMMEDIATE")
+            self.directly("BEGIN IMMEDIATE")
 
     def end(self) -> None:
         """Commit, durably; for what has changed nothing no disk is waited for."""
@@ -72,9 +81,9 @@ class WriterConnection(sqlite3.Connection):
 
     def run(self, sql: str, parameters: Sequence[Any]) -> tuple[list[Any], int]:
         """A statement past SQLAlchemy: its rows, and how many it changed. Raises SQLAlchemy's errors."""
-        cursor = super().cursor()
         try:
-            return cursor.execute(sql, parameters).fetchall(), cursor.rowcount
+            cursor = self.directly(sql, parameters)
+            return cursor.fetchall(), cursor.rowcount
         except sqlite3.Error as error:
             raise _as_sqlalchemys(error, sql) from error
 
@@ -91,17 +100,16 @@ def _as_sqlalchemys(error: sqlite3.Error, sql: str) -> BaseException:
     return DBAPIError.instance(sql, (), error, sqlite3.Error, hide_parameters=True)
 
 
-class ReaderConnection(sqlite3.Connection):
+class ReaderConnection(_Connection):
     """Transactions that only read."""
 
-    pragmas: ClassVar[tuple[str, ...]] = ()
     slow: ClassVar[set[str]] = set()
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or _ReaderCursor)
 
     def begin(self) -> None:
-        self.execute("BEGIN")
+        self.directly("BEGIN")
 
     def end(self) -> None:
         self.commit()
@@ -188,13 +196,13 @@ class _ReaderCursor(_Cursor):
 
 
 @contextmanager
-def _patient(connection: sqlite3.Connection) -> Iterator[None]:
+def _patient(connection: _Connection) -> Iterator[None]:
     """Other processes are waited for. In a thread only."""
-    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    connection.directly(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
     try:
         yield
     finally:
-        connection.execute("PRAGMA busy_timeout=0")
+        connection.directly("PRAGMA busy_timeout=0")
 
 
 def writer_of(tx: AsyncConnection) -> WriterConnection | None:
@@ -284,6 +292,10 @@ class _Dialect(SQLiteDialect_pysqlite):
     kind: ClassVar[type[WriterConnection] | type[ReaderConnection]]
 
     @classmethod
+    def import_dbapi(cls) -> Any:
+        return sqlite3
+
+    @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:
         return AsyncAdaptedQueuePool
 
@@ -316,13 +328,13 @@ class Reader(_Dialect):
     kind = ReaderConnection
 
 
-def _open(kind: type[WriterConnection] | type[ReaderConnection], *arguments: Any, **options: Any) -> sqlite3.Connection:
+def _open(kind: type[WriterConnection] | type[ReaderConnection], *arguments: Any, **options: Any) -> _Connection:
     # isolation_level None: the driver must not begin transactions of its own.
     given = options | {"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
     connection = sqlite3.connect(*arguments, factory=kind, cached_statements=512, **given)
     for pragma in (*PRAGMAS, *kind.pragmas):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.execute("PRAGMA busy_timeout=0")
+        connection.directly(f"PRAGMA {pragma}")
+    connection.directly("PRAGMA busy_timeout=0")
     return connection
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import reads
 from db.columns import UtcDateTime
+from db.driver import sqlite3
 from db.reads import Read, by_key
 from db.refusals import is_no_text
 from db.session import Database

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db.driver import sqlite3
 from dure.demo.client import Shop, Unexpected
 from subgraphs.kit.ids import global_id, new_ulid
 from tests.dure.shop import Buyer, ShopProcess, choose, make_buyer, settled, visiting, wish

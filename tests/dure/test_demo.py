@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 from ulid import ULID
 
+from db.driver import sqlite3
 from dure import demo
 from dure.demo.client import Shop
 from dure.demo.run import CARD_NUMBER

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sqlite3
 import time
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from db.driver import sqlite3
 from dure.demo_data.people import SELLERS
 from tests.dure.rest import demo_password, people
 from tests.dure.shop import Buyer, ShopProcess, choose, settled, visiting, wish

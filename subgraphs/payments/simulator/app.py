@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from sqlite3 import Row
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from db.batching import GroupCommit
+from db.driver import sqlite3
 from subgraphs.payments.simulator.books import KST, Books
 from subgraphs.payments.simulator.faults import KINDS, Refused
 from subgraphs.payments.simulator.payouts import PayoutBooks
@@ -138,7 +138,7 @@ class Simulator:
         except Exception:
             return [0] * len(bodies)
 
-    def _note_failure(self, hook: Row) -> None:
+    def _note_failure(self, hook: sqlite3.Row) -> None:
         done = hook["attempts"] >= len(RETRY_MINUTES)
         pause = None if done else RETRY_MINUTES[hook["attempts"]] * self._minute
         self.store.webhook_failed(hook["position"], pause)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -12,6 +11,7 @@ from os import urandom
 from time import time, time_ns
 from typing import Any
 
+from db.driver import sqlite3
 from subgraphs.payments.simulator.faults import DECLINED_CARDS, Refused
 from subgraphs.payments.simulator.store import Store, now
 

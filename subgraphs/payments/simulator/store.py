@@ -5,7 +5,6 @@ Power loss may lose the last of them: the disk is not waited for.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
+from db.driver import sqlite3
 
 IDEMPOTENCY_DAYS = 15
 
