@@ -36,7 +36,7 @@ POLL_SECONDS = 1.0
 """Between looks for events that nobody handed over."""
 BUSY_POLL_SECONDS = 0.05
 """The same while there are such events."""
-MARK_SECONDS = 0.25
+MARK_SECONDS = 0.5
 """Between marks: one statement marks all that was confirmed meanwhile."""
 LEASE = timedelta(seconds=15)
 """Longer than a broker takes to confirm, or to be given up."""

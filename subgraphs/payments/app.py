@@ -145,6 +145,7 @@ def sender(settings: Settings, url: str | None = None) -> HttpSender:
         url or settings.provider_url,
         connect_seconds=settings.provider_connect_seconds,
         timeout_seconds=settings.provider_timeout_seconds,
+        connections=settings.charge_concurrency,
     )
 
 

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         description="Fernet keys for what is kept encrypted, comma-separated: the first encrypts, all decrypt. "
         "None: a key is generated in the data folder, for development only.",
     )
-    charge_concurrency: int = Field(default=128, ge=1, description="Provider calls that the workers make at once.")
+    charge_concurrency: int = Field(default=256, ge=1, description="Provider calls that the workers make at once.")
     poll_seconds: float = Field(default=1.0, description="How often the workers look for work nobody woke them for.")
     lease_seconds: float = Field(
         default=30.0, description="How long a worker owns a payment: longer than its provider calls can take."

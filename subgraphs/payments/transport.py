@@ -27,16 +27,19 @@ Send = Callable[[str, str, Mapping[str, str], bytes], Awaitable[Response]]
 
 
 class HttpSender:
-    """Sends to ``base_url``, over connections that are kept."""
+    """Sends to ``base_url``, over connections that are kept: as many as calls that are made at once."""
 
-    def __init__(self, base_url: str, *, connect_seconds: float, timeout_seconds: float) -> None:
+    def __init__(
+        self, base_url: str, *, connect_seconds: float, timeout_seconds: float, connections: int = 128
+    ) -> None:
         self._base = base_url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=connect_seconds)
+        self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(limit=128)
+            connector = aiohttp.TCPConnector(limit=self._connections)
             self._session = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
         try:
             async with self._session.request(

@@ -59,7 +59,9 @@ class WebhookDoor:
             return 400
         except Forged:
             return 403
-        return 200 if hint is None or len(hint.order_id) > MAX_ORDER_ID else hint
+        # An id that no order of ours can have: PostgreSQL would not even take U+0000.
+        ours = hint is not None and len(hint.order_id) <= MAX_ORDER_ID and hint.order_id.isprintable()
+        return hint if hint is not None and ours else 200
 
 
 def _status(kept: bool | Exception) -> int:

@@ -188,6 +188,8 @@ def _check_payment_method(command: PlaceOrder, facts: Facts) -> None:
 
 def _check_total(command: PlaceOrder, priced: Priced) -> None:
     field = ["input", "expectedTotal"]
+    if not priced.total:
+        raise Rejected("NOT_ALLOWED", "There is nothing to pay: goods without a price are not sold.", field)
     try:
         expected = to_minor(command.expected_total, priced.currency)
     except InvalidAmount as error:

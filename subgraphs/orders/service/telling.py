@@ -40,15 +40,16 @@ async def events_for(tx: AsyncConnection, told: Sequence[tuple[Row[Any], Ask, st
     return [_event(order, ask, reason, lines[order.id]) for order, ask, reason in told]
 
 
+_TOLD = ("id", "order_id", "variant_id", "quantity", "total", "partner_id", "product_name")
 _LINES = Prepared(
-    select(models.order_lines)
+    select(*(models.order_lines.c[name] for name in _TOLD))
     .where(among(models.order_lines.c.order_id, "ids"))
     .order_by(models.order_lines.c.order_id, models.order_lines.c.position)
 )
 
 
 async def lines_of(tx: AsyncConnection, order_ids: Iterable[str]) -> defaultdict[str, list[Row[Any]]]:
-    """The lines of each order, in their order."""
+    """The lines of each order, in their order: what is told of them."""
     found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     wanted = sorted(set(order_ids))
     if wanted:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from messaging.events.delivery import ShippingProfileChanged
 from messaging.events.orders import OrderPlaced
 from messaging.events.products import VariantChanged
 from subgraphs.kit.ids import global_id, new_ulid
@@ -110,6 +111,20 @@ async def test_a_seller_that_is_closed_sells_nothing(shop: Shop) -> None:
 
     await shop.tell(PartnerChanged(partner_id=given.PARTNER, version=2, slug="a", name="A", status="SUSPENDED"))
     assert (await create(shop, wanted()))["userErrors"][0]["code"] == "NOT_FOUND"
+
+
+async def test_what_costs_nothing_is_not_ordered(shop: Shop) -> None:
+    """No payment could be made of nothing. With its delivery to pay for, it is sold."""
+    await shop.tell(given.variant(given.COFFEE, 0, given.OTHER_PARTNER, version=2))
+    coffee = {"lines": [line(given.COFFEE)]}
+    assert (await create(shop, wanted(**coffee, expectedTotal="3000")))["userErrors"] == []
+    await shop.tell(
+        ShippingProfileChanged(
+            shipping_profile_id=given.PROFILE, version=2, name="free", currency="KRW", base_fee=0, remote_surcharge=0
+        )
+    )
+    (refused,) = (await create(shop, wanted(**coffee, expectedTotal="0")))["userErrors"]
+    assert (refused["code"], refused["field"]) == ("NOT_ALLOWED", ["input", "expectedTotal"])
 
 
 async def test_an_anonymous_caller_cannot_order(shop: Shop) -> None:

@@ -195,7 +195,12 @@ async def test_a_forged_webhook_has_no_effect(world: World, buyer: str) -> None:
     assert (await world.shown(wanted.order_id, buyer))["status"] == "WAITING_FOR_DEPOSIT"
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"nonsense", 400), (b"[]", 400), (b"{}", 200), (b'{"orderId":7}', 200)])
+NUL = b'{"eventType":"PAYMENT_STATUS_CHANGED","data":{"orderId":"a\\u0000b","status":"DONE"}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"nonsense", 400), (b"[]", 400), (b"{}", 200), (b'{"orderId":7}', 200), (NUL, 200)]
+)
 async def test_a_webhook_that_means_nothing_does_nothing(world: World, body: bytes, status: int) -> None:
     assert await webhook(world, body) == status
 
